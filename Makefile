@@ -1,0 +1,70 @@
+# Everything a newcomer needs; `make` alone prints this list.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+ARGS   ?=
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+.PHONY: help setup run lemur test test-slow test-all lint format type wheel constraints clean
+
+help:  ## Show this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make .venv and install everything into it (instant when nothing changed)
+	@echo "Ready: $(BIN)/python -m deltanas, or $(BIN)/deltanas"
+
+run: $(READY)  ## Run a search; ARGS="protocol.cycles=2 seed=7" overrides the configuration
+	@$(BIN)/python -m deltanas $(ARGS)
+
+lemur: $(READY)  ## Fetch the LEMUR archive (103 MB) for archive=lemur
+	@$(BIN)/deltanas-lemur fetch $(ARGS)
+
+test: $(READY)  ## Run the quick tests; ARGS="-k novelty" is passed to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY)  ## Run the slow tests only
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-all: $(READY)  ## Run every test
+	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(READY)  ## Check style and layout
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(READY)  ## Mend style and layout where that is safe
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+type: $(READY)  ## Check types
+	@$(BIN)/mypy
+
+wheel: $(READY)  ## Build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+constraints: $(READY)  ## Write the versions in .venv to constraints.txt
+	@{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -m pip list --format=freeze \
+		| grep -viE '^(deltanas|pip|setuptools|uv|triton|(nvidia|cuda)-.*)=='; } > .venv/constraints.txt
+	@mv .venv/constraints.txt constraints.txt
+
+clean:  ## Remove .venv, caches and built files; runs stay
+	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find deltanas tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted set-up starts over. uv is used where pip can install it.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not installed; name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"$(PYTHON) is Python {v.major}.{v.minor}; \
+	deltanas needs 3.11 or newer. Name another: make PYTHON=python3.12")'
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 \
+		|| { echo "Making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing into .venv: on the first time about 3 GB to download and 6 GB on disk, most of it torch"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
+		&& $(BIN)/uv pip install --python $(BIN)/python -e '.[dashboard,dev]' -c constraints.txt \
+		|| { echo "uv did not manage it; pip takes over"; \
+		$(BIN)/python -m pip install --disable-pip-version-check -e '.[dashboard,dev]' -c constraints.txt; }
+	@touch $@

@@ -1,0 +1,68 @@
+"""Highway convolutions: a gate blends each transform with its input (Srivastava et al., 2015)."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def supported_hyperparameters():
+    return {'lr', 'momentum'}
+
+
+class HighwayBlock(nn.Module):
+    def __init__(self, channels, kernel_size):
+        super().__init__()
+        padding = kernel_size // 2
+        self.transform = nn.Conv2d(channels, channels, kernel_size, padding=padding)
+        self.gate = nn.Conv2d(channels, channels, kernel_size, padding=padding)
+        nn.init.constant_(self.gate.bias, -1.0)
+
+    def forward(self, x):
+        gate = torch.sigmoid(self.gate(x))
+        out = F.relu(self.transform(x))
+        return gate * out + (1 - gate) * x
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape: tuple, out_shape: tuple, prm: dict, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        channels = in_shape[1]
+        num_classes = out_shape[0]
+        self.conv1 = nn.Conv2d(channels, 32, kernel_size=3, padding=1)
+        self.norm1 = nn.BatchNorm2d(32)
+        self.highway1 = HighwayBlock(32, kernel_size=3)
+        self.conv2 = nn.Conv2d(32, 48, kernel_size=3, stride=2, padding=1)
+        self.norm2 = nn.BatchNorm2d(48)
+        self.highway2 = HighwayBlock(48, kernel_size=3)
+        self.conv3 = nn.Conv2d(48, 64, kernel_size=3, stride=2, padding=1)
+        self.highway3 = HighwayBlock(64, kernel_size=1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(64, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.norm1(self.conv1(x)))
+        x = self.highway1(x)
+        x = F.relu(self.norm2(self.conv2(x)))
+        x = self.highway2(x)
+        x = F.relu(self.conv3(x))
+        x = self.highway3(x)
+        x = self.pool(x)
+        x = torch.flatten(x, 1)
+        return self.fc(x)
+
+    def train_setup(self, prm):
+        self.to(self.device)
+        self.criteria = (nn.CrossEntropyLoss().to(self.device),)
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
+
+    def learn(self, train_data):
+        self.train()
+        for inputs, labels in train_data:
+            inputs, labels = inputs.to(self.device), labels.to(self.device)
+            self.optimizer.zero_grad()
+            outputs = self(inputs)
+            loss = self.criteria[0](outputs, labels)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.parameters(), 3)
+            self.optimizer.step()

@@ -1,0 +1,119 @@
+"""`deltanas-lemur`: bring the LEMUR archive to this machine, and say what is there."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deltanas.archive.base import ArchiveError
+from deltanas.archive.lemur import VERSION, default_path, read_meta
+from deltanas.archive.lemur_import import available_cores, import_wheel, imported_counts
+
+_PIP_LINES = 5  # of pip's output that an error repeats
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        if options.command == "info":
+            _info(options.path, console)
+        else:
+            _fetch(options.wheel, options.path, options.force, console)
+    except (ArchiveError, OSError) as error:
+        errors.print(f"deltanas-lemur: {error}", style="red", markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        errors.print("deltanas-lemur: interrupted; nothing was changed", style="red")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deltanas-lemur", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetch = commands.add_parser(
+        "fetch", help=f"download nn-dataset {VERSION} with pip (103 MB) and import it"
+    )
+    fetch.add_argument("--wheel", type=Path, help="import this wheel; download nothing")
+    fetch.add_argument("--force", action="store_true", help="import again what is there already")
+    info = commands.add_parser("info", help="say where the archive is and what it holds")
+    for command in (fetch, info):
+        command.add_argument(
+            "--path", type=Path, default=default_path(), help="SQLite file (%(default)s)"
+        )
+    return parser
+
+
+def _info(path: Path, console: Console) -> None:
+    """Print the path, the size and the counts of an import."""
+    meta = read_meta(path)
+    console.print(str(path), markup=False, highlight=False)
+    for key, value in {"megabytes": path.stat().st_size // 1_000_000, **meta}.items():
+        console.print(f"  {key:<18} {value}", highlight=False)
+
+
+def _fetch(wheel: Path | None, path: Path, force: bool, console: Console) -> None:
+    """Import the wheel, downloaded where none is given, unless that was done before."""
+    if not force and imported_counts(path) is not None:
+        console.print("already imported; --force imports it again")
+        _info(path, console)
+        return
+    if wheel is not None:
+        _import(wheel, path, console)
+    else:
+        with tempfile.TemporaryDirectory(prefix="deltanas-lemur-") as folder:
+            _import(_download(Path(folder), console), path, console)
+    _info(path, console)
+
+
+def _download(folder: Path, console: Console) -> Path:
+    """Let pip download the wheel into the folder. Raises ArchiveError with pip's last lines."""
+    requirement = f"nn-dataset=={VERSION}"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        requirement,
+        "-d",
+        str(folder),
+    ]
+    with console.status(f"pip downloads {requirement} (103 MB)"):
+        run = subprocess.run(
+            [*command, "-d", str(folder)], capture_output=True, text=True, check=False
+        )
+    wheels = list(folder.glob("*.whl"))
+    if run.returncode or len(wheels) != 1:
+        lines = (run.stderr or run.stdout).strip().splitlines()[-_PIP_LINES:]
+        raise ArchiveError(
+            f"pip could not download {requirement} (exit code {run.returncode}); get the wheel"
+            " elsewhere and pass it with --wheel PATH. pip said:\n  " + "\n  ".join(lines)
+        )
+    return wheels[0]
+
+
+def _import(wheel: Path, path: Path, console: Console) -> None:
+    """Import the wheel with a progress bar for each stage."""
+    columns = (
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks = {stage: bars.add_task(stage, total=None) for stage in ("trials", "networks")}
+
+        def show(stage: str, done: int, total: int) -> None:
+            bars.update(tasks[stage], completed=done, total=total)
+
+        import_wheel(wheel, path, show, workers=available_cores())

@@ -1,0 +1,218 @@
+"""The typed schema of every configuration group. Hydra checks types, `check` checks ranges.
+
+The YAML files under `conf/` say where their numbers come from; this file says what they mean.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+
+class ConfigError(ValueError):
+    """Values of the configuration that cannot hold; the message names every one of them."""
+
+
+class ProposerKind(Enum):
+    """Who writes deltas."""
+
+    llm = "llm"
+    random_edit = "random_edit"
+
+
+class Decoding(Enum):
+    """Whether the LLM can write lines that are not in the baseline as context or removal."""
+
+    locked = "locked"
+    free = "free"
+
+
+class NoveltyGate(Enum):
+    """What a near duplicate is kept from."""
+
+    admission = "admission"  # it trains, but joins neither pool nor corpus (paper)
+    training = "training"  # it is not even trained: verdict `not_novel`
+    off = "off"
+
+
+def _bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
+    """Return a field whose value must lie in [low, high], or in (low, high] when open."""
+    return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
+
+
+@dataclass
+class LLMConfig:
+    """The language model and how it is sampled."""
+
+    name: str = MISSING
+    model: str = MISSING  # hub id, folder, or "embedded"
+    dtype: str = "bfloat16"  # of weights and arithmetic: float32, bfloat16, float16
+    device: str = "auto"  # auto: the GPU if there is one
+    context: int = _bounded(4096, 64)  # tokens of prompt and answer together
+    max_new_tokens: int = _bounded(1024, 1)
+    temperature: float = _bounded(0.35, 0.0, open_low=True)
+    top_k: int = _bounded(50, 1)
+    top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
+    batch: int = _bounded(8, 1)  # replies sampled at once
+    prompt: str = MISSING  # template of the user turn, see propose/prompt.py
+
+
+@dataclass
+class DatasetConfig:
+    """The images, and from which proxy accuracy on a candidate may join the pool."""
+
+    name: str = MISSING
+    gate: float = _bounded(0.0, 0.0, 1.0)  # proxy accuracy
+
+
+@dataclass
+class ArchiveConfig:
+    """Where baselines come from."""
+
+    name: str = MISSING
+    path: str | None = None  # LEMUR's SQLite file; null: the user's cache folder
+    max_lines: int = _bounded(400, 10)  # of a baseline's source
+    max_image_size: int = _bounded(64, 8)  # pixels that a baseline's recipe may ask for
+
+
+@dataclass
+class ProtocolConfig:
+    """How much is searched, and what a candidate may cost."""
+
+    name: str = MISSING
+    cycles: int = _bounded(4, 1)
+    candidates: int = _bounded(12, 1)  # attempts per cycle
+    finalists: int = _bounded(8, 0)  # trained again, for longer; 0: no study
+    finalist_epochs: int = _bounded(50, 2)
+    timeout_s: float = _bounded(600.0, 0.0, open_low=True)  # wall time of one proxy epoch
+    memory_gb: float = _bounded(4.0, 0.5)  # of one worker
+    max_parameters: int = _bounded(50_000_000, 1)
+    max_macs: int = _bounded(5_000_000_000, 1)  # of one image
+
+
+@dataclass
+class NoveltyConfig:
+    """MinHash-Jaccard similarity to every known network (paper: 256, 10 characters, 0.90)."""
+
+    gate: NoveltyGate = NoveltyGate.admission
+    threshold: float = _bounded(0.90, 0.0, 1.0)  # novel below it
+    permutations: int = _bounded(256, 16)
+    shingle: int = _bounded(10, 1)  # characters
+
+
+@dataclass
+class LoraConfig:
+    """LoRA tuning after every cycle."""
+
+    enabled: bool = True
+    r: int = _bounded(32, 1)
+    alpha: int = _bounded(32, 1)
+    dropout: float = _bounded(0.05, 0.0, 1.0)
+    targets: list[str] = field(
+        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"]
+        + ["gate_proj", "up_proj", "down_proj"]
+    )
+    lr: float = _bounded(1e-5, 0.0, open_low=True)
+    weight_decay: float = _bounded(0.01, 0.0)
+    epochs: int = _bounded(3, 1)
+    batch: int = _bounded(1, 1)
+    accumulate: int = _bounded(8, 1)
+    pairs: int = _bounded(256, 1)  # at most, per cycle
+    minimum_gain: float = _bounded(0.0, -1.0, 1.0)  # proxy accuracy over the parent's
+    per_baseline: int = _bounded(4, 1)  # pairs of one baseline, at most
+
+
+@dataclass
+class ExecutorConfig:
+    """Where candidates are evaluated."""
+
+    name: str = MISSING
+    workers: int | None = None  # null: one per core
+    threads: int = _bounded(1, 1)  # per worker
+
+
+@dataclass
+class TrackerConfig:
+    """Where a run is shown besides its own directory."""
+
+    name: str = MISSING
+    project: str = "deltanas"
+    entity: str | None = None
+    group: str | None = None
+    mode: str = "offline"  # offline or online
+
+
+@dataclass
+class Config:
+    """One search."""
+
+    seed: int = _bounded(42, 0, 2**31 - 1)
+    proposer: ProposerKind = ProposerKind.llm
+    decoding: Decoding = Decoding.locked
+    ablation: str = "none"  # name of the change; set by the files of conf/ablation
+    llm: LLMConfig = field(default_factory=LLMConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    archive: ArchiveConfig = field(default_factory=ArchiveConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+
+CHOICES = {
+    "llm.dtype": ("float32", "bfloat16", "float16"),
+    "tracker.mode": ("offline", "online"),
+    "tracker.name": ("wandb", "none"),
+    "executor.name": ("local",),
+    "archive.name": ("builtin", "lemur"),
+}
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError naming every value out of its range, with what was found and must hold."""
+    faults = list(_faults(config))
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _faults(node: Any, prefix: str = "") -> Iterator[str]:
+    for each in fields(node):
+        value, key = getattr(node, each.name), f"{prefix}{each.name}"
+        if is_dataclass(value):
+            yield from _faults(value, f"{key}.")
+        elif key in CHOICES and value not in CHOICES[key]:
+            yield f"{key}={value} is unknown; it must be one of {', '.join(CHOICES[key])}"
+        elif each.metadata and isinstance(value, int | float):
+            low, high = each.metadata["low"], each.metadata["high"]
+            strict = each.metadata["open_low"]
+            if not (low <= value <= high) or (strict and value == low):
+                bound = f"above {low:g}" if strict else f"at least {low:g}"
+                limit = "" if high == math.inf else f" and at most {high:g}"
+                yield f"{key}={value} is out of range; it must be {bound}{limit}"
+        elif key == "executor.workers" and value is not None and value < 1:
+            yield f"{key}={value} is out of range; it must be at least 1, or null for one per core"
+
+
+def register() -> None:
+    """Make the schema and the `unique` resolver known to Hydra; calling it again does no harm."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver(
+        "unique", lambda: uuid.uuid4().hex[:6], replace=True, use_cache=True
+    )
+
+
+def from_hydra(node: Any) -> Config:
+    """Return the checked configuration. Raises ConfigError."""
+    config = OmegaConf.to_object(node)
+    if not isinstance(config, Config):
+        raise TypeError(f"the configuration is a {type(config).__name__}; it must be a Config")
+    check(config)
+    return config

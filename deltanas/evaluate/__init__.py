@@ -1,0 +1,19 @@
+"""The jail and what runs in it: image data, the shape check, training, and executors.
+
+Importing this room loads no torch: that happens in the zygote, another process.
+"""
+
+from deltanas.evaluate.data import DatasetError, ImageData, Split, blank_data, load_data
+from deltanas.evaluate.executor import Executor, LocalExecutor
+from deltanas.evaluate.worker import ZygoteError
+
+__all__ = [
+    "DatasetError",
+    "Executor",
+    "ImageData",
+    "LocalExecutor",
+    "Split",
+    "ZygoteError",
+    "blank_data",
+    "load_data",
+]

@@ -1,0 +1,41 @@
+"""One job, start to end, in the candidate's own process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from deltanas.evaluate.channel import Limits, pack
+from deltanas.evaluate.meta import measure
+from deltanas.evaluate.network import Refusal, load_class
+from deltanas.evaluate.train import TrainingData, train
+from deltanas.records import Job, Recipe, Verdict
+
+
+def job_from_message(message: Mapping[str, Any]) -> Job:
+    """Rebuild a job from `dataclasses.asdict` of it."""
+    return Job(**{**message, "recipe": Recipe(**message["recipe"])})
+
+
+def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:
+    """Check and train one network; return a frame: a header and, if it trained, raw logits."""
+    torch.set_num_threads(limits.threads)
+    header: dict[str, Any] = {"verdict": Verdict.TRAINED, "reason": ""}
+    logits = b""
+    try:
+        network_class = load_class(job.code)
+        header["parameters"], header["macs"] = measure(
+            network_class,
+            job.recipe,
+            channels=data.channels,
+            num_classes=data.num_classes,
+            limits=limits,
+        )
+        if job.epochs:
+            network_class = load_class(job.code)  # afresh: the check may have left its marks
+            logits = train(network_class, job.recipe, data, epochs=job.epochs, seed=job.seed)
+    except Refusal as refusal:
+        header.update(verdict=refusal.verdict, reason=refusal.reason)
+    return pack(header, logits)

@@ -1,0 +1,138 @@
+"""Where candidates are evaluated: a Protocol, and the executor that uses this machine's cores."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from types import TracebackType
+from typing import Protocol, Self
+
+from deltanas.evaluate.channel import Limits
+from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.worker import Worker, Zygote
+from deltanas.records import Evaluation, Job
+
+
+class Executor(Protocol):
+    """Runs jobs outside this process and yields each outcome as it finishes.
+
+    A context manager that closes itself.
+    """
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
+        """Yield one evaluation for every job, in the order in which they finish."""
+        ...
+
+    def close(self) -> None:
+        """End every process at once; calling it again does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class LocalExecutor:
+    """Evaluates on the CPU cores of this machine, one jailed process per job.
+
+    The same job gives the same accuracies on one machine, whatever ran before or beside it.
+    Warming up starts at once, in another process. Raises ValueError for limits that cannot hold,
+    and RuntimeError where the kernel is not Linux.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        workers: int | None = None,  # None: as many as workers x threads = cores allows
+        threads_per_worker: int = 1,
+        timeout_s: float = 600.0,
+        memory_gb: float = 4.0,
+        max_parameters: int,
+        max_macs: int,
+    ) -> None:
+        if not sys.platform.startswith("linux"):
+            raise RuntimeError(f"candidates are jailed by Linux; this machine runs {sys.platform}")
+        if workers is None:
+            workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+        for name, value in (
+            ("workers", workers),
+            ("threads_per_worker", threads_per_worker),
+            ("timeout_s", timeout_s),
+            ("memory_gb", memory_gb),
+            ("max_parameters", max_parameters),
+            ("max_macs", max_macs),
+        ):
+            if value <= 0:
+                raise ValueError(f"{name} is {value}; it must be above 0")
+        limits = Limits(
+            timeout_s=timeout_s,
+            memory_bytes=int(memory_gb * 2**30),
+            threads=threads_per_worker,
+            max_parameters=max_parameters,
+            max_macs=max_macs,
+        )
+        self.workers = workers
+        self._closed = False
+        self._zygote = Zygote(data, limits)
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for _ in range(workers):
+            self._idle.put(Worker(self._zygote, data, limits))
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="evaluate")
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
+        """Yield one evaluation for every job as it finishes; jobs are drawn just before they run.
+
+        Raises ZygoteError when the worker processes cannot be started.
+        """
+        source = iter(jobs)
+        pending: set[Future[Evaluation]] = set()
+        try:
+            while True:
+                for job in islice(source, 2 * self.workers - len(pending)):
+                    pending.add(self._threads.submit(self._evaluate, job))
+                if not pending:
+                    return
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def close(self) -> None:
+        """Kill every process of this executor at once; calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._zygote.close()
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _evaluate(self, job: Job) -> Evaluation:
+        worker = self._idle.get()
+        try:
+            return worker.evaluate(job)
+        finally:
+            self._idle.put(worker)

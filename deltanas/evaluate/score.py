@@ -1,0 +1,149 @@
+"""What a candidate's process left behind, judged outside it.
+
+Of what the process wrote, only the logits count, and only their order within a row: accuracies
+come from labels that it never had.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Report
+from deltanas.evaluate.data import ImageData, Labels
+from deltanas.records import Evaluation, Job, Verdict
+
+REASON_CAP = 300  # characters
+_CHILD_VERDICTS = frozenset(  # what a child may say of itself
+    {
+        Verdict.SYNTAX,
+        Verdict.INTERFACE,
+        Verdict.BUILD,
+        Verdict.SHAPE,
+        Verdict.TOO_LARGE,
+        Verdict.DIVERGED,
+        Verdict.OUT_OF_MEMORY,
+        Verdict.TRAINED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    verdict: Verdict
+    reason: str
+    parameters: int | None = None
+    macs: int | None = None
+
+
+def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluation:
+    """Return the evaluation of a job from the worker's report and the child's raw answer."""
+    header, payload = _split(output)
+    curve: tuple[float, ...] = ()
+    tested: list[float] = []
+    death = _death(report)
+    if death is not None:
+        header = death
+    elif header is None:
+        header = _Header(
+            verdict=Verdict.KILLED, reason="the process ended with status 0 before it answered"
+        )
+    elif header.verdict is Verdict.TRAINED:
+        logits = _logits(job, payload, data)
+        if logits is None:
+            header = _Header(
+                verdict=Verdict.KILLED,
+                reason=f"the process answered with {len(payload)} bytes of logits",
+            )
+        elif not all(np.isfinite(block).all() for block in logits):
+            header = _Header(
+                verdict=Verdict.DIVERGED,
+                reason="the trained network answers NaN or infinity",
+                parameters=header.parameters,
+                macs=header.macs,
+            )
+        else:
+            curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits[0])
+            tested = [_accuracy(epoch, data.test_labels) for epoch in logits[1]]
+    return Evaluation(
+        job_id=job.job_id,
+        verdict=header.verdict,
+        reason=header.reason,
+        proxy_accuracy=curve[-1] if curve else None,
+        first_epoch_accuracy=tested[0] if tested else None,
+        test_accuracy=tested[-1] if tested else None,
+        curve=curve,
+        parameters=header.parameters,
+        macs=header.macs,
+        seconds=report.seconds,
+        cpu_seconds=report.cpu_seconds,
+        memory_bytes=report.memory_bytes,
+    )
+
+
+def _death(report: Report) -> _Header | None:
+    """Return verdict and reason of a process that did not end by itself with status 0."""
+    code = report.exit_code
+    if report.ending == "timed_out":
+        return _Header(
+            verdict=Verdict.TIMED_OUT, reason=f"the job was stopped after {report.seconds:.1f} s"
+        )
+    if report.ending == "flooded":
+        reason = f"the process wrote more than {report.output_bytes - 1:,} bytes"
+    elif code == -signal.SIGXCPU:
+        return _Header(
+            verdict=Verdict.TIMED_OUT,
+            reason=f"the job was stopped after {report.cpu_seconds:.1f} s of CPU time",
+        )
+    elif code < 0:
+        reason = f"the process was killed by {signal.Signals(-code).name}"
+    elif code:
+        reason = f"the process ended with status {code} before it answered"
+    else:
+        return None
+    return _Header(verdict=Verdict.KILLED, reason=reason)
+
+
+def _split(output: bytes) -> tuple[_Header | None, bytes]:
+    """Return the header, every field checked, and the bytes after it; None for anything else."""
+    size = int.from_bytes(output[:LENGTH], "big")
+    text, payload = output[LENGTH : LENGTH + size], output[LENGTH + size :]
+    if not 0 < size <= HEADER_CAP or len(text) < size:
+        return None, b""
+    try:
+        claimed = json.loads(text)
+        header = _Header(
+            verdict=Verdict(claimed["verdict"]),
+            reason=str(claimed["reason"])[:REASON_CAP],
+            parameters=claimed.get("parameters"),
+            macs=claimed.get("macs"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, b""
+    sizes = (header.parameters, header.macs)
+    honest = all(value is None or (type(value) is int and 0 <= value < 2**63) for value in sizes)
+    return (header, payload) if honest and header.verdict in _CHILD_VERDICTS else (None, b"")
+
+
+def _logits(
+    job: Job, payload: bytes, data: ImageData
+) -> tuple[NDArray[np.float16], NDArray[np.float16]] | None:
+    """Return validation logits (epochs, N_val, classes) and test logits (0 to 2, N_test, classes).
+
+    None where the bytes are not exactly as many as the job calls for.
+    """
+    validation = (job.epochs, len(data.val_labels), data.num_classes)
+    test = (min(job.epochs, 2), len(data.test_labels), data.num_classes)
+    cut = int(np.prod(validation))
+    if len(payload) != 2 * (cut + int(np.prod(test))):
+        return None
+    flat = np.frombuffer(payload, np.float16)
+    return flat[:cut].reshape(validation), flat[cut:].reshape(test)
+
+
+def _accuracy(logits: NDArray[np.float16], labels: Labels) -> float:
+    return float((logits.argmax(axis=1) == labels).mean())

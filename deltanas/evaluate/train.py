@@ -1,0 +1,176 @@
+"""Training of one candidate in the jail.
+
+Loop, optimizer, loss and data belong to the framework; the candidate is only a module.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.parameter import is_lazy
+
+from deltanas.evaluate.network import Refusal, blame, build, check_logits
+from deltanas.records import Recipe, Verdict
+
+GRADIENT_CLIP = 3.0  # largest L2 norm of the gradients; LEMUR's trainer uses the same
+_HALF_MAX = 65504.0  # largest finite float16
+_EVALUATION_PIXELS = 2**18  # per batch: without gradients, larger batches fit the same memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a candidate's process may see: labels of the training images only."""
+
+    train_images: Tensor  # (N, C, S, S) uint8
+    train_labels: Tensor  # (N,) int64
+    val_images: Tensor
+    test_images: Tensor
+    mean: Tensor  # (C, 1, 1) float32, of the training images, in 0..255
+    std: Tensor  # (C, 1, 1) float32
+    num_classes: int
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+        return self.train_images.shape[1]
+
+    def prepare(self, images: Tensor, size: int) -> Tensor:
+        """Resize a uint8 batch to `size` x `size` and normalise it: (B, C, size, size) float32."""
+        if images.shape[-1] != size:
+            images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+        return images.float().sub_(self.mean).div_(self.std)
+
+
+class TrainingBatches:
+    """The training images in batches: seeded order, new every epoch; flips if the recipe asks."""
+
+    def __init__(self, data: TrainingData, recipe: Recipe, generator: torch.Generator) -> None:
+        self.data = data
+        self.recipe = recipe
+        self.generator = generator
+        count = len(data.train_images)
+        self.sizes = [min(recipe.batch, count - start) for start in range(0, count, recipe.batch)]
+        if len(self.sizes) > 1 and self.sizes[-1] == 1:
+            self.sizes.pop()  # batch normalisation cannot train on one image
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.data.train_images), generator=self.generator)
+        start = 0
+        for size in self.sizes:
+            chosen = order[start : start + size]
+            start += size
+            images = self.data.train_images[chosen]
+            if self.recipe.flip:
+                flipped = torch.rand(size, 1, 1, 1, generator=self.generator) < 0.5
+                images = torch.where(flipped, images.flip(3), images)
+            yield self.data.prepare(images, self.recipe.image_size), self.data.train_labels[chosen]
+
+
+class CandidateModule(lightning.LightningModule):
+    """One candidate in training; after `fit`, its logits are there as float16 bytes."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, data: TrainingData) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.data = data
+        self.val_logits: list[bytes] = []  # one (N_val, num_classes) block per epoch
+        self.test_logits: list[bytes] = []  # after the first and, if another, the last epoch
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            self.network.parameters(), lr=self.recipe.lr, momentum=self.recipe.momentum
+        )
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch  # (B, C, S, S) float32; (B,) int64
+        logits = check_logits(self.network(images), len(images), self.data.num_classes)
+        loss = F.cross_entropy(logits, labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Refusal(
+                Verdict.DIVERGED,
+                f"the loss became {value} at step {batch_idx + 1}, epoch {self.current_epoch + 1}",
+            )
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        epochs = self.trainer.max_epochs
+        self.val_logits.append(self.predict(self.data.val_images))
+        if self.current_epoch == 0 or self.current_epoch + 1 == epochs:
+            self.test_logits.append(self.predict(self.data.test_images))
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> bytes:
+        """Return the logits of uint8 images as (N, num_classes) float16 bytes.
+
+        Each row is shifted to have its largest at 0: that changes no answer and keeps half
+        precision where it decides. NaN stays NaN.
+        """
+        self.network.eval()
+        blocks = []
+        size = self.recipe.image_size
+        rows = max(self.recipe.batch, _EVALUATION_PIXELS // size**2)
+        for start in range(0, len(images), rows):
+            chunk = images[start : start + rows]
+            logits = self.network(self.data.prepare(chunk, size))
+            logits = check_logits(logits, len(chunk), self.data.num_classes).float()
+            shifted = logits - logits.amax(dim=1, keepdim=True)
+            blocks.append(shifted.clamp(min=-_HALF_MAX).half().numpy().tobytes())
+        self.network.train()
+        return b"".join(blocks)
+
+
+def train(
+    network_class: type[nn.Module],
+    recipe: Recipe,
+    data: TrainingData,
+    *,
+    epochs: int,
+    seed: int,
+) -> bytes:
+    """Train a new network and return raw float16 logits.
+
+    First those of the validation images after every epoch, then those of the test images after
+    the first and, where there is another, the last epoch. Raises Refusal.
+    """
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    network = build(
+        network_class,
+        recipe,
+        channels=data.channels,
+        num_classes=data.num_classes,
+        device=torch.device("cpu"),
+    )
+    with blame(Verdict.SHAPE, "training fails"):
+        if any(is_lazy(parameter) for parameter in network.parameters()):
+            with torch.no_grad():
+                network(data.prepare(data.train_images[:2], recipe.image_size))
+        module = CandidateModule(network, recipe, data)
+        batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(seed))
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=epochs,
+            gradient_clip_val=GRADIENT_CLIP,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, batches)
+    return b"".join(module.val_logits + module.test_logits)

@@ -1,0 +1,206 @@
+"""The parent's side of the zygote: starts it, asks it for workers, and sends them jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import deltanas
+from deltanas.evaluate.channel import (
+    Limits,
+    Report,
+    pack,
+    receive,
+    receive_message,
+    share_arrays,
+)
+from deltanas.evaluate.data import ImageData, Images
+from deltanas.evaluate.score import judge
+from deltanas.records import Evaluation, Job, Verdict
+
+START_S = 300.0  # a cold disk reads torch and Lightning for half a minute
+GRACE_S = 30.0  # how much longer than its child a worker may take to report
+TRIES = 2  # a worker that dies gets the job once more, afresh
+
+
+class ZygoteError(RuntimeError):
+    """The warm process cannot be had; the message holds the end of what it wrote."""
+
+
+class Zygote:
+    """The warm process. It starts at once and warms up while the caller goes on.
+
+    Handed over: training images and labels, validation and test images. Other labels stay here.
+    """
+
+    def __init__(self, data: ImageData, limits: Limits) -> None:
+        self._threads = limits.threads
+        self._lock = threading.Lock()
+        self._closed = False
+        self._memory, layout = share_arrays(
+            {
+                "train_images": data.train_images,
+                "train_labels": data.train_labels,
+                "val_images": data.val_images,
+                "test_images": data.test_images,
+            }
+        )
+        mean, std = _channel_statistics(data.train_images)
+        self._boot = pack(
+            {
+                "layout": layout,
+                "limits": asdict(limits),
+                "num_classes": data.num_classes,
+                "mean": mean,
+                "std": std,
+            }
+        )
+        self._start()
+
+    def open_worker(self) -> socket.socket:
+        """Return a connection to a new worker; a zygote that died is started again, once.
+
+        Raises ZygoteError.
+        """
+        with self._lock:
+            try:
+                return self._ask()
+            except OSError:
+                if not self._closed:
+                    self._stop()
+                    self._start()
+            try:
+                return self._ask()
+            except OSError as error:
+                if self._closed:
+                    raise ZygoteError("the executor is closed") from error
+                said = os.pread(self._log, 1 << 20, 0)[-2000:].decode(errors="replace").strip()
+                raise ZygoteError(f"no zygote: {error}; it wrote: {said or 'nothing'}") from error
+
+    def close(self) -> None:
+        """Kill the zygote, its workers and their children; what waits for them ends at once."""
+        self._closed = True
+        self._kill()
+        with self._lock:
+            self._stop()
+            os.close(self._memory)
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._log = os.memfd_create("deltanas-zygote-log", os.MFD_CLOEXEC)
+        self._ready = False
+        descriptors = (theirs.fileno(), self._memory)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "deltanas.evaluate.zygote", *map(str, descriptors)],
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=_environment(self._threads),
+                start_new_session=True,
+            )
+        with suppress(BrokenPipeError):  # it died already; `_ask` finds out
+            self._control.sendall(self._boot)
+
+    def _ask(self) -> socket.socket:
+        if not self._ready:
+            receive_message(self._control, deadline=time.monotonic() + START_S)
+            self._ready = True
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its workers share the group
+
+    def _stop(self) -> None:
+        self._kill()
+        self._process.wait()
+        self._control.close()
+        os.close(self._log)
+
+
+class Worker:
+    """One lane: runs one job at a time, and replaces its process when that dies."""
+
+    def __init__(self, zygote: Zygote, data: ImageData, limits: Limits) -> None:
+        self._zygote = zygote
+        self._data = data
+        self._patience_s = limits.timeout_s + GRACE_S
+        self._connection: socket.socket | None = None
+
+    def evaluate(self, job: Job) -> Evaluation:
+        """Run one job and judge it. Raises ZygoteError when no worker can be had."""
+        for _ in range(TRIES):
+            if self._connection is None:
+                self._connection = self._zygote.open_worker()
+            try:
+                report, output = self._exchange(self._connection, job)
+            except OSError:
+                self.close()
+                continue
+            return judge(job, report, output, self._data)
+        return Evaluation(
+            job_id=job.job_id,
+            verdict=Verdict.INFRASTRUCTURE,
+            reason=f"the worker died {TRIES} times while it ran this job",
+        )
+
+    def close(self) -> None:
+        """Leave the worker process, which then ends; the next job gets a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
+        connection.settimeout(GRACE_S)
+        connection.sendall(pack(asdict(job)))
+        deadline = time.monotonic() + self._patience_s
+        report = Report(**receive_message(connection, deadline=deadline))
+        return report, receive(connection, report.output_bytes, deadline=deadline)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return all that the zygote may know of its surroundings: no keys, no PATH, no home."""
+    here = str(Path(deltanas.__file__).parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    return {
+        "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
+        "PYTHONHASHSEED": "0",  # sets iterate alike in every run
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
+        "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew
+        "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    }
+
+
+def _channel_statistics(images: Images) -> tuple[list[float], list[float]]:
+    """Return every channel's mean and standard deviation in 0..255; 1 where nothing varies."""
+    values = np.arange(256)
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = np.bincount(images[:, channel].ravel(), minlength=256)
+        mean = float((counts * values).sum() / counts.sum())
+        variance = float((counts * (values - mean) ** 2).sum() / counts.sum())
+        means.append(mean)
+        deviations.append(variance**0.5 or 1.0)
+    return means, deviations

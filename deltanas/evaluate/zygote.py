@@ -1,0 +1,123 @@
+"""The warm process that candidates are forked from: no keys, no held-out labels.
+
+The parent starts one zygote as a fresh interpreter. It imports torch and Lightning, trains one
+tiny network so that nothing is left to import, and then forks one worker per connection that the
+parent sends. A worker forks one child per job (`supervise`) and passes its bytes on unread.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import warnings
+from dataclasses import asdict, replace
+from typing import Any, NoReturn
+
+import torch
+
+from deltanas.evaluate.channel import ChannelClosed, Limits, map_arrays, pack, receive_message
+from deltanas.evaluate.child import answer, job_from_message
+from deltanas.evaluate.jail import address_space
+from deltanas.evaluate.supervise import run_job
+from deltanas.evaluate.train import TrainingData
+from deltanas.records import Job, Recipe
+
+_TINY = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, out_shape, prm, device):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_shape[1], 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(4, out_shape[0]),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def train_setup(self, prm):
+        self.criteria = nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+"""
+
+
+def main() -> None:
+    """Warm up, then fork a worker for every connection until the parent leaves.
+
+    Arguments: descriptor of the control socket, descriptor of the shared arrays.
+    """
+    control = socket.socket(fileno=int(sys.argv[1]))
+    boot = receive_message(control)
+    limits = Limits(**boot["limits"])
+    data = _training_data(int(sys.argv[2]), boot)
+    _warm_up(data, limits)
+    control.sendall(pack({"ready": True}))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not descriptors:
+            return
+        connection = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            control.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _work(connection, data, limits)
+        connection.close()
+
+
+def _training_data(descriptor: int, boot: dict[str, Any]) -> TrainingData:
+    arrays = map_arrays(descriptor, boot["layout"])
+    os.close(descriptor)
+    return TrainingData(
+        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        mean=torch.tensor(boot["mean"])[:, None, None],
+        std=torch.tensor(boot["std"])[:, None, None],
+        num_classes=boot["num_classes"],
+    )
+
+
+def _warm_up(data: TrainingData, limits: Limits) -> None:
+    """Take the path of a job twice: here, so that no child imports anything, then in the jail."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    few = replace(
+        data,
+        train_images=data.train_images[:8],
+        train_labels=data.train_labels[:8],
+        val_images=data.val_images[:8],
+        test_images=data.test_images[:8],
+    )
+    recipe = Recipe(lr=0.01, momentum=0.9, batch=4, image_size=16, flip=True)
+    job = Job(job_id="warm-up", code=_TINY, recipe=recipe)
+    lenient = replace(limits, max_parameters=2**62, max_macs=2**62)
+    answer(job, few, replace(lenient, threads=1))  # a pool of threads would not survive a fork
+    gc.collect()
+    gc.freeze()  # keeps the collector from touching, and so copying, shared pages
+    report, output = run_job(job, few, lenient, base_memory=address_space())
+    if report.exit_code or len(output) < len(few.val_images) * data.num_classes:
+        sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
+
+
+def _work(connection: socket.socket, data: TrainingData, limits: Limits) -> NoReturn:
+    """Run one job after another until the parent leaves."""
+    base_memory = address_space()
+    try:
+        while True:
+            job = job_from_message(receive_message(connection))
+            report, output = run_job(
+                job, data, limits, base_memory=base_memory, connection=connection
+            )
+            connection.sendall(pack(asdict(report), output))
+    except (ChannelClosed, BrokenPipeError, ConnectionResetError):
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

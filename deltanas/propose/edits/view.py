@@ -1,0 +1,206 @@
+"""A network's source with its syntax tree: where layers are, and how to change only their text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from deltanas.propose.edits.calls import kind
+from deltanas.source import FROZEN
+
+_MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+
+
+_LEAVES = (ast.Constant, ast.Name)
+
+
+Span = tuple[int, int, str]  # first byte, byte after the last, new text
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A list of layers in order: the arguments of `nn.Sequential`, or a list added to `layers`."""
+
+    node: ast.expr
+    elements: tuple[ast.expr, ...]
+
+
+class View:
+    """Read-only look at one source text; offsets are in bytes of its UTF-8 form.
+
+    Raises SyntaxError when the code does not parse.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.data = code.encode()
+        self.tree = ast.parse(code)
+        self.starts = [0]
+        for line in self.data.split(b"\n"):
+            self.starts.append(self.starts[-1] + len(line) + 1)
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self.nodes: list[ast.AST] = []  # all but those of the frozen functions, in textual order
+        self.frozen: list[ast.FunctionDef] = []
+        self._ends: dict[ast.AST, tuple[int, int]] = {}
+        self._walk(self.tree)
+        self._all = self.nodes
+        self.classes: dict[str, ast.ClassDef] = {}
+        self.functions: dict[str, ast.FunctionDef] = {}
+        self._keep_live()
+        self.builders = {
+            n.name for n in self.nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)
+        }
+        self.calls = [node for node in self.nodes if isinstance(node, ast.Call)]
+        self.containers = list(self._containers())
+
+    def _walk(self, node: ast.AST) -> None:
+        begin = len(self.nodes)
+        for name in node._fields:
+            value = getattr(node, name)
+            for child in value if isinstance(value, list) else (value,):
+                if not isinstance(child, ast.AST) or isinstance(child, _MARKS):
+                    continue
+                if isinstance(child, ast.FunctionDef) and child.name in FROZEN:
+                    self.frozen.append(child)
+                    continue
+                self.parents[child] = node
+                self.nodes.append(child)
+                if not isinstance(child, _LEAVES):
+                    self._walk(child)
+        self._ends[node] = begin, len(self.nodes)
+
+    def _keep_live(self) -> None:
+        """Keep the nodes that `Net` depends on: an edit of dead code changes nothing."""
+        tops: dict[str, list[ast.stmt]] = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                tops.setdefault(node.name, []).append(node)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name):
+                        tops.setdefault(target.id, []).append(node)
+        live: set[ast.stmt] = set()
+        waiting = list(tops.get("Net", self.tree.body))
+        while waiting:
+            node = waiting.pop()
+            if node not in live:
+                live.add(node)
+                for inner in self.below(node):
+                    if isinstance(inner, ast.Name):
+                        waiting += tops.get(inner.id, [])
+        self.nodes = []
+        for node in self.tree.body:
+            if node in live:
+                self.nodes += [node, *self.below(node)]
+                if isinstance(node, ast.ClassDef):
+                    self.classes[node.name] = node
+                elif isinstance(node, ast.FunctionDef):
+                    self.functions[node.name] = node
+
+    def owner(self, node: ast.AST) -> ast.ClassDef | None:
+        """Return the class that holds a node."""
+        while node in self.parents:
+            node = self.parents[node]
+            if isinstance(node, ast.ClassDef):
+                return node
+        return None
+
+    def below(self, node: ast.AST) -> list[ast.AST]:
+        """Return every node inside this one, in textual order, without the frozen functions."""
+        begin, end = self._ends.get(node, (0, 0))  # a leaf has nothing below
+        return self._all[begin:end]
+
+    def aliases(self) -> list[ast.alias]:
+        """Return the names that the imports bind."""
+        return [n for n in self._all if isinstance(n, ast.alias)]
+
+    def fixed_text(self) -> list[str]:
+        """Return the source of all that no edit may touch: imports and frozen functions."""
+        imports = [n for n in self._all if isinstance(n, ast.Import | ast.ImportFrom)]
+        return [self.text(node) for node in (*imports, *self.frozen)]
+
+    def _containers(self) -> Iterator[Container]:
+        for node in self.nodes:
+            elements: list[ast.expr] = []
+            if isinstance(node, ast.Call) and kind(node) == "Sequential":
+                elements = node.args
+            elif isinstance(node, ast.List) and self._is_layer_list(node):
+                elements = node.elts
+            plain = all(isinstance(e, ast.Call | ast.Name) for e in elements)
+            if plain and any(isinstance(e, ast.Call) for e in elements):
+                assert isinstance(node, ast.expr)
+                yield Container(node, tuple(elements))
+
+    def _is_layer_list(self, node: ast.List) -> bool:
+        parent = self.parents[node]
+        if isinstance(parent, ast.Call):
+            return isinstance(parent.func, ast.Attribute) and parent.func.attr == "extend"
+        return isinstance(parent, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Return)
+
+    def start(self, node: ast.expr | ast.stmt) -> int:
+        """Return the offset of the node's first byte."""
+        return self.starts[node.lineno - 1] + node.col_offset
+
+    def end(self, node: ast.expr | ast.stmt) -> int:
+        """Return the offset after the node's last byte."""
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self.starts[node.end_lineno - 1] + node.end_col_offset
+
+    def text(self, node: ast.expr | ast.stmt) -> str:
+        """Return the node's source text."""
+        return self.data[self.start(node) : self.end(node)].decode()
+
+    def replaced(self, spans: Iterable[Span]) -> str:
+        """Return the source with every span replaced; spans must not overlap."""
+        data = self.data
+        for first, last, new in sorted(spans, reverse=True):
+            data = data[:first] + new.encode() + data[last:]
+        return data.decode()
+
+    def swap(self, node: ast.expr, new: str) -> Span:
+        """Return the span that replaces a node by new text."""
+        return self.start(node), self.end(node), new
+
+    def opens_line(self, node: ast.expr | ast.stmt) -> bool:
+        """Tell whether only blanks stand before the node on its line."""
+        return not self.data[self.starts[node.lineno - 1] : self.start(node)].strip()
+
+    def insertion(self, container: Container, index: int, layers: Iterable[str]) -> Span:
+        """Return the span that puts layers after element `index`, laid out like the container."""
+        element = container.elements[index]
+        lines = {e.lineno for e in container.elements}
+        if len(lines) == len(container.elements) and (len(lines) > 1 or self.opens_line(element)):
+            joint = ",\n" + " " * element.col_offset
+        else:
+            joint = ", "
+        at = self.end(element)
+        return at, at, "".join(joint + layer for layer in layers)
+
+    def removal(self, container: Container, index: int) -> Span:
+        """Return the span that removes an element with its comma, and lines it fills."""
+        elements = container.elements
+        first, last = self.start(elements[index]), self.end(elements[index])
+        tail = last + (self.data[last : last + 1] == b",")
+        newline = self.data.find(b"\n", tail)
+        if self.opens_line(elements[index]) and not self.data[tail:newline].strip():
+            return self.starts[elements[index].lineno - 1], newline + 1, ""
+        if index + 1 < len(elements):
+            return first, self.start(elements[index + 1]), ""
+        return (self.end(elements[index - 1]) if index else first), last, ""
+
+    def with_keyword(self, call: ast.Call, name: str, value: str) -> Span:
+        """Return the span that adds `name=value` as the last argument of a call with arguments."""
+        last = max([*call.args, *(k.value for k in call.keywords)], key=self.end)
+        return self.end(last), self.end(last), f", {name}={value}"
+
+    def prefix(self, call: ast.Call) -> str:
+        """Return what stands before the called name: `nn.` in `nn.ReLU()`, empty in `ReLU()`."""
+        return self.text(call.func.value) + "." if isinstance(call.func, ast.Attribute) else ""
+
+
+@lru_cache(maxsize=16)
+def view_of(code: str) -> View:
+    """Return the view of a source text; views of the last few texts are kept."""
+    return View(code)

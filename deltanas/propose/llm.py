@@ -1,0 +1,168 @@
+"""The language model behind one Protocol, and its implementation with transformers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deltanas.propose.locked import LockedDecoding, grammar_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+EMBEDDED = Path(__file__).with_name("embedded")  # the LLM that travels inside the package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer of a language model."""
+
+    text: str
+    prompt_tokens: int
+    output_tokens: int  # the end-of-turn token included
+    seconds: float  # wall time of the batch divided by its replies
+    finished: bool  # False: cut at the token limit
+
+
+class LanguageModel(Protocol):
+    """Answers single user turns."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return the tokens of a text, without special ones."""
+        ...
+
+    def fits(self, prompt: str) -> bool:
+        """Return whether a prompt leaves room for the longest answer in the context."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        grammars: Sequence[str] | None = None,
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Reply]:
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        ...
+
+
+class TransformersLLM:
+    """A causal LM of transformers in this process, sampled in batches of similar length."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        dtype: str,
+        device: str,
+        context: int,
+        max_new_tokens: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        batch: int,
+    ) -> None:
+        """Load tokenizer and weights: a hub id, a folder, or `embedded` for the package's own LLM.
+
+        `context` counts tokens of prompt and answer together. Raises OSError where nothing is found.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        source = str(EMBEDDED) if model == "embedded" else model
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left")
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.network: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype)
+        ).to(device)
+        self.network.eval()
+        self.context, self.max_new_tokens, self.batch = context, max_new_tokens, batch
+        self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
+        self._grammar_tokenizer: Any = None
+
+    def count_tokens(self, text: str) -> int:
+        """Return the tokens of a text, without special ones."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def fits(self, prompt: str) -> bool:
+        """Return whether a prompt leaves room for `max_new_tokens` in the context."""
+        return len(self._ids(prompt)) + self.max_new_tokens <= self.context
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        grammars: Sequence[str] | None = None,
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Reply]:
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        ids = [self._ids(prompt) for prompt in prompts]
+        order = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
+        replies: dict[int, Reply] = {}
+        for start in range(0, len(order), self.batch):
+            rows = order[start : start + self.batch]
+            began = time.perf_counter()
+            outputs = self._sample(
+                [ids[i] for i in rows],
+                [seeds[i] for i in rows],
+                None if grammars is None else [grammars[i] for i in rows],
+            )
+            seconds = (time.perf_counter() - began) / len(rows)
+            for i, output in zip(rows, outputs, strict=True):
+                finished = self.tokenizer.eos_token_id in output
+                end = output.index(self.tokenizer.eos_token_id) + 1 if finished else len(output)
+                replies[i] = Reply(
+                    text=self.tokenizer.decode(output[:end], skip_special_tokens=True),
+                    prompt_tokens=len(ids[i]),
+                    output_tokens=end,
+                    seconds=seconds,
+                    finished=finished,
+                )
+                on_reply()
+        return [replies[i] for i in range(len(prompts))]
+
+    def _ids(self, prompt: str) -> list[int]:
+        turn = [{"role": "user", "content": prompt}]
+        text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _sample(
+        self, ids: list[list[int]], seeds: Sequence[int], grammars: Sequence[str] | None
+    ) -> list[list[int]]:
+        """Return the new tokens of every row, without what follows its end."""
+        import torch
+        from transformers import LogitsProcessorList
+
+        from deltanas.propose.sampling import SeededSampling
+
+        processors: list[Any] = []
+        if grammars is not None:
+            if self._grammar_tokenizer is None:
+                width = self.network.get_output_embeddings().weight.shape[0]
+                self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width)
+            processors.append(
+                LockedDecoding(self._grammar_tokenizer, grammars, self.tokenizer.eos_token_id)
+            )
+        processors.append(
+            SeededSampling(
+                seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
+            )
+        )
+        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
+        inputs: torch.Tensor = padded["input_ids"].to(self.network.device)
+        with torch.inference_mode():
+            outputs = self.network.generate(
+                input_ids=inputs,
+                attention_mask=padded["attention_mask"].to(self.network.device),
+                do_sample=False,  # SeededSampling draws
+                max_new_tokens=self.max_new_tokens,
+                logits_processor=LogitsProcessorList(processors),
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=self.tokenizer.eos_token_id,
+            )
+        rows: list[list[int]] = outputs[:, inputs.shape[1] :].tolist()
+        return rows

@@ -1,0 +1,55 @@
+"""The user turn that asks for a delta, and the answer that would be a good one."""
+
+from __future__ import annotations
+
+from string import Template
+
+from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
+from deltanas.records import Baseline
+from deltanas.source import frozen_lines
+
+PLACEHOLDERS = frozenset({"architecture", "code", "dataset", "accuracy", "family"})
+
+
+def check_template(template: str) -> None:
+    """Raise ValueError where a template names an unknown placeholder or shows no source."""
+    found = set(Template(template).get_identifiers())
+    if unknown := sorted(found - PLACEHOLDERS):
+        raise ValueError(
+            f"the prompt names ${', $'.join(unknown)}; known are ${', $'.join(sorted(PLACEHOLDERS))}"
+        )
+    if not found & {"architecture", "code"}:
+        raise ValueError("the prompt shows no source; it must hold $code or $architecture")
+
+
+def view_of(baseline: Baseline, template: str) -> View:
+    """Return what the prompt shows: with `$code` the whole file, else without frozen functions."""
+    whole = "code" in Template(template).get_identifiers()
+    return View.of(baseline.code, frozen_lines(baseline.code), hide_frozen=not whole)
+
+
+def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
+    """Return the user turn for one baseline.
+
+    `$code` becomes the source, `$architecture` the source without frozen functions, `$accuracy` the
+    proxy accuracy in percent. Only the validation split's accuracy is ever shown.
+    """
+    accuracy = baseline.proxy_accuracy
+    return Template(template).substitute(
+        architecture=view_of(baseline, template).text(),
+        code=baseline.code,
+        dataset=dataset,
+        accuracy="unknown" if accuracy is None else f"{100 * accuracy:.1f} %",
+        family=baseline.family,
+    )
+
+
+def render_answer(template: str, baseline: Baseline, code: str) -> str | None:
+    """Return the compact delta from a baseline to `code` as the LLM would write it.
+
+    None where the change touches lines that the prompt does not show.
+    """
+    try:
+        return compact_delta(view_of(baseline, template), code)
+    except UnplacedHunkError:
+        return None

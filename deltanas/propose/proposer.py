@@ -1,0 +1,123 @@
+"""Who writes deltas: the LLM, or the random-edit control at the same number of attempts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from deltanas.propose.hunks import number_hunks
+from deltanas.propose.llm import LanguageModel, Reply
+from deltanas.propose.locked import delta_grammar
+from deltanas.propose.prompt import check_template, render_prompt, view_of
+from deltanas.propose.random_edit import EditError, random_edit, unified_delta
+from deltanas.records import Baseline, Proposal
+
+
+class Proposer(Protocol):
+    """Writes one delta per baseline it is given."""
+
+    def fits(self, baseline: Baseline) -> bool:
+        """Return whether the proposer can take this baseline."""
+        ...
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return the tokens of a text by the proposer's tokenizer; None where it has none."""
+        ...
+
+    def propose(
+        self,
+        baselines: Sequence[Baseline],
+        seeds: Sequence[int],
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Proposal]:
+        """Return proposal i for baseline i, drawn with seed i."""
+        ...
+
+
+class LLMProposer:
+    """Asks a language model, freely or locked to the lines of the baseline."""
+
+    def __init__(self, llm: LanguageModel, *, template: str, dataset: str, locked: bool) -> None:
+        """Raise ValueError for a template with unknown placeholders or without source."""
+        check_template(template)
+        self.llm, self.template, self.dataset, self.locked = llm, template, dataset, locked
+
+    def fits(self, baseline: Baseline) -> bool:
+        """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
+        return self.llm.fits(render_prompt(self.template, baseline, self.dataset))
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return the tokens of a text by the LLM's tokenizer."""
+        return self.llm.count_tokens(text)
+
+    def propose(
+        self,
+        baselines: Sequence[Baseline],
+        seeds: Sequence[int],
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Proposal]:
+        """Return proposal i for baseline i, drawn with seed i."""
+        prompts = [render_prompt(self.template, b, self.dataset) for b in baselines]
+        views = [view_of(baseline, self.template) for baseline in baselines]
+        grammars = [delta_grammar(view) for view in views] if self.locked else None
+        replies = self.llm.generate(prompts, seeds, grammars, on_reply)
+        return [
+            Proposal(
+                prompt=prompt,
+                reply=number_hunks(view, reply.text) if self._complete(reply) else reply.text,
+                prompt_tokens=reply.prompt_tokens,
+                output_tokens=reply.output_tokens,
+                seconds=reply.seconds,
+                seed=seed,
+                truncated=not reply.finished,
+            )
+            for prompt, view, reply, seed in zip(prompts, views, replies, seeds, strict=True)
+        ]
+
+    def _complete(self, reply: Reply) -> bool:
+        return self.locked and reply.finished
+
+
+class RandomEditProposer:
+    """Edits baselines by consistent random operators, without any LLM."""
+
+    def fits(self, baseline: Baseline) -> bool:
+        """Return whether any operator applies."""
+        try:
+            random_edit(baseline.code, Random(0))
+        except EditError:
+            return False
+        return True
+
+    def count_tokens(self, text: str) -> int | None:
+        """Return None: there is no tokenizer."""
+        return None
+
+    def propose(
+        self,
+        baselines: Sequence[Baseline],
+        seeds: Sequence[int],
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Proposal]:
+        """Return proposal i for baseline i, drawn with seed i; an empty reply where none applies."""
+        proposals = []
+        for baseline, seed in zip(baselines, seeds, strict=True):
+            began = time.perf_counter()
+            try:
+                reply = unified_delta(baseline.code, random_edit(baseline.code, Random(seed)))
+            except EditError:
+                reply = ""
+            proposals.append(
+                Proposal(
+                    prompt="",
+                    reply=reply,
+                    prompt_tokens=0,
+                    output_tokens=0,
+                    seconds=time.perf_counter() - began,
+                    seed=seed,
+                )
+            )
+            on_reply()
+        return proposals

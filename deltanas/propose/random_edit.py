@@ -1,0 +1,93 @@
+"""Random edits of a network: the control without an LLM, and part of the embedded LLM's corpus."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from random import Random
+
+from deltanas.propose.edits import blocks, convs, layers, modules, widths
+from deltanas.propose.edits.view import view_of
+
+Operator = Callable[[str, Random], str | None]
+
+OPERATORS: Mapping[str, Operator] = {
+    "width": widths.width,
+    "block": blocks.block,
+    "normalisation": layers.normalisation,
+    "kernel": convs.kernel,
+    "activation": layers.activation,
+    "pooling": convs.pooling,
+    "dropout": layers.dropout,
+    "conv_options": convs.conv_options,
+    "skip": modules.skip,
+}
+WEIGHTS: Mapping[str, int] = {
+    "width": 6,
+    "block": 6,
+    "normalisation": 4,
+    "kernel": 3,
+    "activation": 2,
+    "pooling": 2,
+    "dropout": 2,
+    "conv_options": 2,
+    "skip": 1,
+}
+TRIES = 24  # draws of an operator before a network counts as not editable
+
+
+class EditError(ValueError):
+    """No operator applies to a network."""
+
+
+def random_edit(code: str, rng: Random, *, operators: int | None = None) -> str:
+    """Return the source after a number of random edits, drawn from 1 to 3 unless given.
+
+    Shapes stay consistent as far as the text shows them; lines outside the architecture stay.
+    Raises EditError when no operator applies, SyntaxError when the code does not parse.
+    """
+    wanted = operators if operators is not None else rng.choices((1, 2, 3), (1, 3, 2))[0]
+    fixed = view_of(code).fixed_text()
+    seen = {"".join(code.split())}
+    edited, done = code, 0
+    names = list(OPERATORS)
+    for _ in range(TRIES):
+        if done == wanted:
+            break
+        name = rng.choices(names, [WEIGHTS[n] for n in names])[0]
+        result = OPERATORS[name](edited, rng)
+        if result is None or view_of(result).fixed_text() != fixed:
+            continue
+        text = "".join(result.split())
+        if text not in seen and not _equal(view_of(result).tree, view_of(code).tree):
+            seen.add(text)
+            edited, done = result, done + 1
+    if not done:
+        raise EditError(
+            f"no operator changed the network in {TRIES} tries; no layer has literal sizes"
+        )
+    return edited
+
+
+def _equal(one: object, other: object) -> bool:
+    """Tell whether two syntax trees are the same, whatever their layout."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if not isinstance(one, ast.AST):
+        return type(one) is type(other) and one == other
+    return type(one) is type(other) and all(
+        _equal(getattr(one, name), getattr(other, name)) for name in one._fields
+    )
+
+
+def unified_delta(before: str, after: str) -> str:
+    """Return the unified diff from one source text to another, with three lines of context."""
+    return "".join(
+        difflib.unified_diff(
+            before.splitlines(keepends=True),
+            after.splitlines(keepends=True),
+            "baseline.py",
+            "improved.py",
+        )
+    )

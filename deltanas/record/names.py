@@ -1,0 +1,88 @@
+"""The names of every metric: tracker, dashboard, report and console read them here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CYCLE = "cycle"  # the x axis of everything below
+
+VALID_RATE = "cycle/valid_rate"
+USEFUL_RATE = "cycle/useful_rate"
+MEAN_FIRST_EPOCH_ACCURACY = "cycle/mean_first_epoch_accuracy"
+BEST_FIRST_EPOCH_ACCURACY = "cycle/best_first_epoch_accuracy"
+MEAN_GAIN = "cycle/mean_gain"
+DELTA_LINES = "cycle/delta_lines"
+DELTA_TOKENS = "cycle/delta_tokens"
+ADMITTED = "cycle/admitted"
+INFRASTRUCTURE_FAILURES = "cycle/infrastructure_failures"
+SECONDS_GENERATE = "cycle/seconds_generate"
+SECONDS_EVALUATE = "cycle/seconds_evaluate"
+SECONDS_TUNE = "cycle/seconds_tune"
+TUNE_LOSS_BEFORE = "tune/loss_before"
+TUNE_LOSS_AFTER = "tune/loss_after"
+SPEARMAN_RHO = "study/spearman_rho"
+SPEARMAN_LOW = "study/spearman_low"
+SPEARMAN_HIGH = "study/spearman_high"
+SPEARMAN_N = "study/spearman_n"
+
+CANDIDATES = "candidates"  # the table of candidates
+BEST_DELTAS = "best_deltas"  # the best candidates' deltas as HTML
+
+TITLES: Mapping[str, str] = {
+    VALID_RATE: "Valid rate",
+    USEFUL_RATE: "Useful rate",
+    MEAN_FIRST_EPOCH_ACCURACY: "Mean first-epoch accuracy",
+    BEST_FIRST_EPOCH_ACCURACY: "Best first-epoch accuracy",
+    MEAN_GAIN: "Mean gain over the parent",
+    DELTA_LINES: "Delta length (lines)",
+    DELTA_TOKENS: "Delta length (tokens)",
+    ADMITTED: "Candidates admitted",
+    INFRASTRUCTURE_FAILURES: "Infrastructure failures",
+    SECONDS_GENERATE: "Seconds generating",
+    SECONDS_EVALUATE: "Seconds evaluating",
+    SECONDS_TUNE: "Seconds tuning",
+    TUNE_LOSS_BEFORE: "Held-out loss before LoRA",
+    TUNE_LOSS_AFTER: "Held-out loss after LoRA",
+    SPEARMAN_RHO: "Spearman rho",
+    SPEARMAN_LOW: "Spearman rho, lower bound",
+    SPEARMAN_HIGH: "Spearman rho, upper bound",
+    SPEARMAN_N: "Finalists in the study",
+}
+
+SUMMARY_KEYS: tuple[str, ...] = (
+    "run_id",
+    "llm",
+    "dataset",
+    "archive",
+    "protocol",
+    "ablation",
+    "seed",
+    "cycles",
+    "attempted",
+    "valid",
+    "valid_rate",
+    "valid_rate_low",
+    "valid_rate_high",
+    "valid_rate_excl_infra",
+    "useful_rate",
+    "infrastructure_failures",
+    "mean_first_epoch_accuracy",
+    "best_first_epoch_accuracy",
+    "mean_gain",
+    "mean_delta_lines",
+    "mean_delta_tokens",
+    "mean_full_lines",
+    "reduction_lines",
+    "reduction_tokens",
+    "spearman_rho",
+    "spearman_low",
+    "spearman_high",
+    "spearman_n",
+    "prompt_tokens",
+    "output_tokens",
+    "wall_seconds",
+    "seconds_generate",
+    "seconds_evaluate",
+    "seconds_tune",
+    "verdicts",
+)

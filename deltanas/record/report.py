@@ -1,0 +1,175 @@
+"""The run's report: one self-contained HTML file that needs neither network nor scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deltanas.record import formats, plots
+from deltanas.record.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
+from deltanas.record.funnel import funnel
+from deltanas.record.headline import headline, stages
+from deltanas.record.metrics import is_valid
+from deltanas.record.ranking import Correlation
+from deltanas.record.store import RunStore
+from deltanas.record.summary import write_text
+from deltanas.records import Attempt, CycleSummary, Finalist, Verdict
+
+BEST = 5  # candidates shown with their deltas
+REASON_LENGTH = 240  # characters of a reason that the report shows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One plot with its caption; `svg` is None where nothing was measured."""
+
+    title: str
+    svg: str | None
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """One of the best candidates, with its delta as HTML and the networks it descends from."""
+
+    attempt: Attempt
+    diff: str
+    ancestors: list[str]  # parent first, archive network last
+
+
+def write_report(store: RunStore, summary: Mapping[str, object], path: Path) -> None:
+    """Write the report of a run, finished or broken off, as one HTML file below 1 MB.
+
+    `summary` holds the flat keys of `summary.json`. Text that an LLM wrote is escaped.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["trusted"] = Markup  # our own SVG and style sheets, and escaped diffs
+    environment.filters.update(
+        percent=formats.percent,
+        points=formats.points,
+        decimal=formats.decimal,
+        count=formats.count,
+        duration=formats.duration,
+    )
+    template = environment.get_template("report.html.j2")
+    write_text(path, template.render(_context(store, summary)))
+
+
+def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
+    attempts, cycles, finalists = store.attempts(), store.cycles(), store.finalists()
+    verdicts: Mapping[str, int] = summary["verdicts"]
+    return {
+        "summary": summary,
+        "headline": headline(summary),
+        "stages": stages(summary),
+        "cycle_plots": _cycle_plots(cycles),
+        "length_plots": _length_plots(attempts, summary),
+        "study_plots": _study_plots(finalists, cycles, summary),
+        "cycles": cycles,
+        "gates": funnel(attempts),
+        "verdicts": [
+            (verdict, verdicts[verdict], _example(attempts, verdict))
+            for verdict in Verdict
+            if verdicts[verdict] and verdict is not Verdict.TRAINED
+        ],
+        "best": _best(store, attempts),
+        "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
+        "config": list(_flat(store.meta("config") or {})),
+        "versions": list(_flat(store.meta("versions") or {})),
+        "diff_css": DIFF_CSS,
+    }
+
+
+def _cycle_plots(cycles: Sequence[CycleSummary]) -> list[Plot]:
+    return [
+        Plot(
+            title="Valid and useful rate",
+            svg=plots.valid_rate_plot(cycles),
+            caption="Share of attempts; the band is the 95 % Wilson interval of the valid rate.",
+        ),
+        Plot(
+            title="First-epoch accuracy",
+            svg=plots.accuracy_plot(cycles),
+            caption="Test split after one epoch, over valid candidates.",
+        ),
+    ]
+
+
+def _length_plots(attempts: Sequence[Attempt], summary: Mapping[str, Any]) -> list[Plot]:
+    lengths = [a.delta_lines for a in attempts if a.delta_lines is not None]
+    gains = [a.gain for a in attempts if is_valid(a) and a.gain is not None]
+    return [
+        Plot(
+            title="Delta length",
+            svg=plots.lengths_plot(lengths, summary["mean_full_lines"]),
+            caption="Lines of every delta as written, headers included.",
+        ),
+        Plot(
+            title="Gain over the parent",
+            svg=plots.gains_plot(gains),
+            caption="Proxy accuracy of valid candidates minus their parent's.",
+        ),
+    ]
+
+
+def _study_plots(
+    finalists: Sequence[Finalist], cycles: Sequence[CycleSummary], summary: Mapping[str, Any]
+) -> list[Plot]:
+    study = Correlation(
+        rho=summary["spearman_rho"],
+        low=summary["spearman_low"],
+        high=summary["spearman_high"],
+        n=summary["spearman_n"],
+    )
+    return [
+        Plot(
+            title="Does one epoch preserve the ranking?",
+            svg=plots.fidelity_plot(finalists, study),
+            caption="Finalists: proxy accuracy against test accuracy after full training.",
+        ),
+        Plot(
+            title="LoRA",
+            svg=plots.tune_loss_plot(cycles),
+            caption="Loss on held-out pairs before and after each cycle's tuning.",
+        ),
+    ]
+
+
+def _example(attempts: Sequence[Attempt], verdict: Verdict) -> str:
+    """Return the first reason given with a verdict, shortened."""
+    reasons = (a.reason for a in attempts if a.verdict is verdict and a.reason)
+    reason = next(reasons, "")
+    return reason if len(reason) <= REASON_LENGTH else reason[: REASON_LENGTH - 1] + "…"
+
+
+def _best(store: RunStore, attempts: Sequence[Attempt]) -> list[Best]:
+    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in store.baselines()}
+    return [
+        Best(
+            attempt=attempt,
+            diff=diff_fragment(attempt.delta),
+            ancestors=lineage(attempt, parents),
+        )
+        for attempt in best_attempts(attempts, BEST)
+    ]
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, value) for every leaf of a nested mapping."""
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{name}.")
+        else:
+            yield name, str(item)

@@ -1,0 +1,264 @@
+"""A run's SQLite file: the truth about a run and the place from which it resumes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+from deltanas.record.rows import Cell, column_definitions, column_names, from_row, to_row
+from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Recipe
+
+SCHEMA_VERSION = 1
+
+T = TypeVar("T", Attempt, CycleSummary, Finalist)
+
+_ACCURACY_NEEDS_TRAINING = (
+    "CHECK (verdict = 'trained' OR (proxy_accuracy IS NULL AND first_epoch_accuracy IS NULL))"
+)
+_TABLES: dict[str, tuple[type[Any], list[str]]] = {
+    "attempts": (
+        Attempt,
+        ["PRIMARY KEY (attempt_id)", "UNIQUE (cycle, slot)", _ACCURACY_NEEDS_TRAINING],
+    ),
+    "cycles": (CycleSummary, ["PRIMARY KEY (cycle)"]),
+    "finalists": (Finalist, ["PRIMARY KEY (attempt_id)"]),
+}
+_META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
+_BASELINES = """CREATE TABLE baselines (
+  baseline_id TEXT NOT NULL PRIMARY KEY, family TEXT NOT NULL, code TEXT NOT NULL,
+  recipe TEXT NOT NULL, parent_id TEXT, proxy_accuracy REAL, first_epoch_accuracy REAL,
+  source TEXT NOT NULL CHECK (source IN ('archive', 'admitted'))) STRICT"""
+
+
+class RunStoreError(RuntimeError):
+    """A run's file that cannot be used, or a row that it refuses; the message says which."""
+
+
+class Source(StrEnum):
+    """Where a baseline came from."""
+
+    ARCHIVE = "archive"
+    ADMITTED = "admitted"  # a candidate that joined the pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedBaseline:
+    """A baseline as the run used it."""
+
+    baseline: Baseline  # its proxy accuracy is the one measured in this run
+    source: Source
+    first_epoch_accuracy: float | None  # test split; reported, never selected on
+
+
+class RunStore:
+    """One run's `run.sqlite`: rows are appended, never changed, one transaction each.
+
+    One process writes and a second writer is refused; readers may open the file at any time.
+    A `run.lock` beside the file carries the writer's lock, which ends with its process.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the file for writing and create it where it is missing, or open it to read only.
+
+        Raises RunStoreError when it is missing (read only), is not a run's file, has another
+        schema version, cannot be written, or is being written by another process.
+        """
+        self.path = path
+        if read_only and not path.is_file():
+            raise RunStoreError(f"no run at {path}: the file must exist to be read")
+        with ExitStack() as resources:
+            if not read_only:
+                resources.enter_context(_writer_lock(path.with_suffix(".lock")))
+            try:
+                connection = _connect(path, read_only)
+                resources.enter_context(closing(connection))
+                _prepare(connection, path, read_only)
+            except sqlite3.Error as error:
+                raise RunStoreError(f"{path} cannot be used as a run's file: {error}") from error
+            self._connection = connection
+            self._resources = resources.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the store is not usable afterwards. Closing twice does nothing."""
+        self._resources.close()
+
+    def append(self, attempt: Attempt, joins: Baseline | None = None) -> None:
+        """Add one attempt and, in the same transaction, the baseline that it becomes.
+
+        Raises RunStoreError when its id, or its cycle and slot, are there already, when an
+        accuracy comes with a verdict other than TRAINED, or when a number is not finite.
+        """
+        with self._transaction(f"attempt {attempt.attempt_id}"):
+            self._insert("attempts", to_row(attempt))
+            if joins is not None:
+                row = _baseline_row(joins, Source.ADMITTED, attempt.first_epoch_accuracy)
+                self._insert("baselines", row)
+
+    def add_baseline(
+        self,
+        baseline: Baseline,
+        source: Source = Source.ARCHIVE,
+        first_epoch_accuracy: float | None = None,
+    ) -> None:
+        """Add one baseline of the run. Raises RunStoreError when its id is there already."""
+        with self._transaction(f"baseline {baseline.baseline_id}"):
+            self._insert("baselines", _baseline_row(baseline, source, first_epoch_accuracy))
+
+    def add_cycle(self, summary: CycleSummary) -> None:
+        """Add one finished cycle. Raises RunStoreError when it is there already."""
+        with self._transaction(f"cycle {summary.cycle}"):
+            self._insert("cycles", to_row(summary))
+
+    def add_finalist(self, finalist: Finalist) -> None:
+        """Add one finalist. Raises RunStoreError when its id is there already."""
+        with self._transaction(f"finalist {finalist.attempt_id}"):
+            self._insert("finalists", to_row(finalist))
+
+    def set_meta(self, key: str, value: object) -> None:
+        """Store one JSON value about the run (id, configuration, versions); the last counts."""
+        text = json.dumps(value, allow_nan=False)
+        with self._transaction(f"meta {key}"):
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
+
+    def meta(self, key: str) -> Any:
+        """Return one JSON value about the run, or None where it was never set."""
+        query = "SELECT value FROM meta WHERE key = ?"
+        row = self._connection.execute(query, (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def attempts(self) -> list[Attempt]:
+        """Return every attempt, by cycle and slot."""
+        return self._read("attempts", Attempt, "cycle, slot")
+
+    def slots(self) -> set[tuple[int, int]]:
+        """Return the (cycle, slot) pairs that are done: what a resumed run need not repeat."""
+        return set(self._connection.execute("SELECT cycle, slot FROM attempts"))
+
+    def cycles(self) -> list[CycleSummary]:
+        """Return every finished cycle, in order."""
+        return self._read("cycles", CycleSummary, "cycle")
+
+    def finalists(self) -> list[Finalist]:
+        """Return every finalist, in the order they were added."""
+        return self._read("finalists", Finalist, "rowid")
+
+    def baselines(self) -> list[UsedBaseline]:
+        """Return every baseline, in the order they were added."""
+        return [
+            UsedBaseline(
+                baseline=Baseline(
+                    baseline_id=name,
+                    family=family,
+                    code=code,
+                    recipe=Recipe(**json.loads(recipe)),
+                    parent_id=parent,
+                    proxy_accuracy=proxy,
+                ),
+                source=Source(source),
+                first_epoch_accuracy=first,
+            )
+            for name, family, code, recipe, parent, proxy, first, source in (
+                self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
+            )
+        ]
+
+    @contextmanager
+    def _transaction(self, what: str) -> Iterator[None]:
+        """Commit as a whole or not at all, and name the row that was refused."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            with self._connection:
+                yield
+        except (sqlite3.Error, ValueError) as error:
+            raise RunStoreError(f"{self.path.name} refuses {what}: {error}") from error
+
+    def _insert(self, table: str, row: tuple[Cell, ...]) -> None:
+        marks = ", ".join("?" * len(row))
+        self._connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+
+    def _read(self, table: str, kind: type[T], order: str) -> list[T]:
+        query = f"SELECT {', '.join(column_names(kind))} FROM {table} ORDER BY {order}"
+        return [from_row(kind, row) for row in self._connection.execute(query)]
+
+
+def _baseline_row(baseline: Baseline, source: Source, first: float | None) -> tuple[Cell, ...]:
+    return (
+        baseline.baseline_id,
+        baseline.family,
+        baseline.code,
+        json.dumps(asdict(baseline.recipe), allow_nan=False),
+        baseline.parent_id,
+        baseline.proxy_accuracy,
+        first,
+        source.value,
+    )
+
+
+@contextmanager
+def _writer_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the one process that writes; it ends however that process ends."""
+    try:
+        handle = path.open("a")
+    except OSError as error:
+        raise RunStoreError(f"{path.parent} cannot hold a run: {error.strerror}") from error
+    with handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunStoreError(
+                f"the run in {path.parent} is being written by another process; wait for its end"
+            ) from error
+        yield
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=30.0, isolation_level=None)
+    if not read_only:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
+    """Create the tables in an empty file, or check that they are the ones this version writes."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables and not read_only:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_META)
+            connection.execute(_BASELINES)
+            for table, (kind, constraints) in _TABLES.items():
+                lines = ", ".join(column_definitions(kind) + constraints)
+                connection.execute(f"CREATE TABLE {table} ({lines}) STRICT")
+            version = ("schema_version", json.dumps(SCHEMA_VERSION))
+            connection.execute("INSERT INTO meta VALUES (?, ?)", version)
+        return
+    query = "SELECT value FROM meta WHERE key = 'schema_version'"
+    row = connection.execute(query).fetchone() if "meta" in tables else None
+    found = None if row is None else json.loads(row[0])
+    if found != SCHEMA_VERSION:
+        raise RunStoreError(
+            f"{path} has schema version {found}; this program reads version {SCHEMA_VERSION}"
+        )

@@ -1,0 +1,166 @@
+"""A view of the run outside its directory: Weights & Biases, or nothing.
+
+`run.sqlite` stays the truth; a tracker only shows what is in it. Offline is the default: nothing
+leaves the machine until its owner calls `wandb sync`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from deltanas.record import names
+from deltanas.record.diffs import best_attempts, diff_page
+from deltanas.record.metrics import cycle_metrics, study_metrics
+from deltanas.records import Attempt, CycleSummary
+
+if TYPE_CHECKING:
+    import wandb
+
+CANDIDATE_COLUMNS = (
+    "attempt_id",
+    "cycle",
+    "parent_id",
+    "verdict",
+    "proxy_accuracy",
+    "first_epoch_accuracy",
+    "gain",
+    "delta_lines",
+    "admitted",
+    "reason",
+    "delta",
+)
+
+
+class Tracker(Protocol):
+    """Shows a run while it goes on. Calls come in this order, `finish` exactly once."""
+
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        """Open the run; the configuration is a plain nested mapping."""
+        ...
+
+    def log_cycle(self, summary: CycleSummary) -> None:
+        """Show one finished cycle."""
+        ...
+
+    def log_candidates(self, attempts: Sequence[Attempt]) -> None:
+        """Show every attempt of the run, once, at its end."""
+        ...
+
+    def finish(self, summary: Mapping[str, object] | None) -> None:
+        """Show the summary's flat keys and close the run; None: the run broke off."""
+        ...
+
+
+class NullTracker:
+    """Shows nothing."""
+
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_cycle(self, summary: CycleSummary) -> None:
+        """Do nothing."""
+
+    def log_candidates(self, attempts: Sequence[Attempt]) -> None:
+        """Do nothing."""
+
+    def finish(self, summary: Mapping[str, object] | None) -> None:
+        """Do nothing."""
+
+
+class WandbTracker:
+    """Logs a run to Weights & Biases under the names of `names`, with the x axis `cycle`."""
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        directory: Path,
+        entity: str | None = None,
+        group: str | None = None,
+        mode: Literal["offline", "online"] = "offline",
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Keep the settings; nothing is opened before `start`.
+
+        The run's files go to `directory/wandb`. `group` ties the jobs of one sweep together.
+        """
+        self._project = project
+        self._entity = entity
+        self._group = group
+        self._mode = mode
+        self._directory = directory
+        self._tags = tuple(tags)
+        self._run: wandb.Run | None = None
+        self._last_cycle = 0
+
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        """Open the run, or go on with it where the id is known already."""
+        import wandb
+
+        # The library's own telemetry asks the process's settings, not the run's, for the mode.
+        wandb.setup(settings=wandb.Settings(mode=self._mode, silent=True))
+        self._run = wandb.init(
+            project=self._project,
+            entity=self._entity,
+            group=self._group,
+            mode=self._mode,
+            dir=str(self._directory),
+            id=run_id,
+            name=run_id,
+            resume="allow" if self._mode == "online" else None,
+            tags=self._tags,
+            job_type="search",
+            config=dict(config),
+            reinit="finish_previous",
+            settings=wandb.Settings(
+                silent=True, console="off", x_disable_stats=True, disable_git=True
+            ),
+        )
+        self._run.define_metric(names.CYCLE, hidden=True)
+        for name in names.TITLES:
+            self._run.define_metric(name, step_metric=names.CYCLE)
+
+    def log_cycle(self, summary: CycleSummary) -> None:
+        """Log one cycle's measured figures in one step."""
+        self._last_cycle = summary.cycle
+        self._open_run().log(cycle_metrics(summary))
+
+    def log_candidates(self, attempts: Sequence[Attempt]) -> None:
+        """Log a table of all attempts and the best ones' deltas as HTML."""
+        import wandb
+
+        table = wandb.Table(columns=list(CANDIDATE_COLUMNS))
+        for attempt in attempts:
+            table.add_data(*(_cell(getattr(attempt, name)) for name in CANDIDATE_COLUMNS))
+        media: dict[str, Any] = {names.CYCLE: self._last_cycle, names.CANDIDATES: table}
+        best = best_attempts(attempts)
+        if best:
+            media[names.BEST_DELTAS] = wandb.Html(diff_page(best), inject=False)
+        self._open_run().log(media)
+
+    def finish(self, summary: Mapping[str, object] | None) -> None:
+        """Write the summary and close the run, also when writing fails."""
+        import wandb
+
+        run = self._open_run()
+        try:
+            if summary is not None:
+                study = study_metrics(summary)
+                if study:
+                    run.log({names.CYCLE: self._last_cycle, **study})
+                run.summary.update(dict(summary))
+        finally:
+            wandb.finish(exit_code=1 if summary is None else 0)
+            self._run = None
+
+    def _open_run(self) -> wandb.Run:
+        if self._run is None:
+            raise RuntimeError("the tracker has no open run; call start first")
+        return self._run
+
+
+def _cell(value: object) -> object:
+    """Return a table cell: enums as plain text."""
+    return str(value) if isinstance(value, str) else value

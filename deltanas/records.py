@@ -1,0 +1,249 @@
+"""The frozen values that walk through the rooms: what each stage receives and what it returns.
+
+Accuracies and rates are fractions in [0, 1]; durations are seconds; a value that was not measured is `None`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How far an attempt got; the list is closed. `advice` tells the user and the LLM what to change."""
+
+    NO_DELTA = "no_delta"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    MISAPPLIED = "misapplied"
+    AMBIGUOUS = "ambiguous"
+    NO_OP = "no_op"
+    SYNTAX = "syntax"
+    POLICY = "policy"
+    INTERFACE = "interface"
+    NOT_NOVEL = "not_novel"
+    BUILD = "build"
+    SHAPE = "shape"
+    TOO_LARGE = "too_large"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    KILLED = "killed"
+    TRAINED = "trained"
+    INFRASTRUCTURE = "infrastructure"
+
+    @property
+    def advice(self) -> str:
+        """One sentence that says what to change."""
+        return _ADVICE[self]
+
+
+_ADVICE: Mapping[Verdict, str] = {
+    Verdict.NO_DELTA: "Answer with a unified diff: hunks that start with @@ and hold lines marked - or +.",
+    Verdict.TRUNCATED: "The reply hit the token limit; write a shorter delta.",
+    Verdict.MALFORMED: "Every line of a hunk must start with a space, - or +, and every hunk with @@.",
+    Verdict.MISAPPLIED: "Copy context and removed lines from the baseline exactly, in their order.",
+    Verdict.AMBIGUOUS: "Add context lines until the hunk fits one place only.",
+    Verdict.NO_OP: "Change what the network computes, not only its layout or comments.",
+    Verdict.SYNTAX: "The edited file must be valid Python; check brackets and indentation.",
+    Verdict.POLICY: "Edit the architecture only; imports, training code and hyperparameters are fixed.",
+    Verdict.INTERFACE: "Keep class Net with __init__(in_shape, out_shape, prm, device), forward, train_setup, learn.",
+    Verdict.NOT_NOVEL: "The network is a near duplicate of a known one; make a larger change.",
+    Verdict.BUILD: "Net(in_shape, out_shape, prm, device) must run; check names and arguments.",
+    Verdict.SHAPE: "The forward pass must map (B, C, H, W) to (B, classes); match channels between layers.",
+    Verdict.TOO_LARGE: "Use fewer parameters or operations; the network exceeds the size limits.",
+    Verdict.DIVERGED: "The loss or the logits became NaN or infinite; make the network easier to train.",
+    Verdict.OUT_OF_MEMORY: "Training ran out of memory; use smaller feature maps or fewer channels.",
+    Verdict.TIMED_OUT: "Training exceeded its time limit; make the network cheaper.",
+    Verdict.KILLED: "The process was killed by a signal or left early; avoid native crashes and exits.",
+    Verdict.TRAINED: "The network trained; nothing needs to change.",
+    Verdict.INFRASTRUCTURE: "The worker failed, not the candidate; the attempt is repeated elsewhere.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained; candidates inherit it from their baseline (paper, p. 3)."""
+
+    lr: float  # SGD learning rate, > 0
+    momentum: float  # SGD momentum, in [0, 1)
+    batch: int  # images per step, > 0
+    image_size: int  # pixels; images are resized to image_size x image_size
+    flip: bool  # random horizontal flips, training images only
+    dropout: float | None = None  # offered to the network as prm["dropout"]; None: not offered
+    transform: str = ""  # LEMUR's name of the transform, for the record
+
+    def hyperparameters(self) -> dict[str, float | int | str]:
+        """Return the `prm` dictionary that LEMUR hands to `Net` and `train_setup`."""
+        prm: dict[str, float | int | str] = {
+            "lr": self.lr,
+            "momentum": self.momentum,
+            "batch": self.batch,
+            "epoch": 1,
+            "transform": self.transform,
+        }
+        if self.dropout is not None:
+            prm["dropout"] = self.dropout
+        return prm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A network to edit: source text in the LEMUR interface, never a live module."""
+
+    baseline_id: str  # unique in a run: archive name, or the attempt id of an admitted candidate
+    family: str  # group for balanced sampling: "ga", "rl", "resnet", ...
+    code: str  # Python source without comments, docstrings and blank lines
+    recipe: Recipe
+    parent_id: str | None = (
+        None  # the baseline that it was derived from; None for archive networks
+    )
+    proxy_accuracy: float | None = None  # validation accuracy after one epoch in this run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One reply asked of a proposer, whatever became of it."""
+
+    prompt: str  # the user turn, before the chat template
+    reply: str  # the text that came back; locked decoding has written the @@ numbers
+    prompt_tokens: int
+    output_tokens: int
+    seconds: float  # this reply's share of its batch's wall time
+    seed: int
+    truncated: bool = False  # the reply hit the token limit before it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One baseline with one delta applied: source text, never a live module."""
+
+    attempt_id: str  # "c03-s017": cycle 3, slot 17, both from 0
+    baseline: Baseline
+    delta: str  # unified diff as the proposer wrote it; empty for whole-network replies
+    code: str  # the network after the delta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One network to check and train in the jail."""
+
+    job_id: str
+    code: str
+    recipe: Recipe
+    epochs: int = 1  # 0: build and shape check only
+    seed: int = 0  # network initialisation, order of the images, flips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What the jail found out about one job. Accuracies exist only when the verdict is TRAINED."""
+
+    job_id: str
+    verdict: Verdict
+    reason: str = ""  # one sentence with the values at fault; empty when trained
+    proxy_accuracy: float | None = None  # validation split, after the last epoch
+    first_epoch_accuracy: float | None = (
+        None  # test split, after the first epoch; reported, never selected on
+    )
+    test_accuracy: float | None = None  # test split, after the last epoch
+    curve: tuple[float, ...] = ()  # validation accuracy after every epoch
+    parameters: int | None = None
+    macs: int | None = None  # multiply-accumulates of one forward pass of one image
+    seconds: float = 0.0  # wall time in the worker
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None  # peak resident set of the child
+
+    def __post_init__(self) -> None:
+        measured = self.proxy_accuracy is not None
+        if measured != (self.verdict is Verdict.TRAINED and bool(self.curve)):
+            raise ValueError(
+                f"{self.job_id}: verdict {self.verdict} with proxy accuracy {self.proxy_accuracy}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One row of `run.sqlite`: everything known about one reply."""
+
+    attempt_id: str
+    cycle: int
+    slot: int
+    parent_id: str
+    dataset: str
+    verdict: Verdict
+    reason: str
+    prompt: str
+    reply: str
+    delta: str
+    code: str  # empty when the delta did not apply
+    delta_lines: int | None  # lines of the delta as emitted, headers included
+    delta_tokens: int | None  # by the proposer's own tokenizer; None where there is none
+    prompt_tokens: int
+    output_tokens: int
+    full_lines: int | None  # lines of the whole network that the delta stands for
+    full_tokens: int | None  # the same text by the same tokenizer
+    seed: int
+    seconds_generate: float
+    seconds_evaluate: float
+    proxy_accuracy: float | None = None
+    first_epoch_accuracy: float | None = None
+    gain: float | None = None  # proxy accuracy minus the parent's, same recipe and seed
+    parameters: int | None = None
+    macs: int | None = None
+    novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
+    degenerate: bool = False  # not better than always answering the majority class
+    admitted: bool = False  # joined the pool of baselines
+    reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
+    family: str = ""
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleSummary:
+    """What one cycle came to."""
+
+    cycle: int
+    attempted: int
+    valid: int
+    useful: int
+    admitted: int
+    infrastructure_failures: int
+    mean_first_epoch_accuracy: float | None
+    best_first_epoch_accuracy: float | None
+    mean_gain: float | None
+    mean_delta_lines: float | None
+    mean_delta_tokens: float | None
+    tune_loss_before: float | None = None  # held-out loss per answer token before LoRA, nats
+    tune_loss_after: float | None = None
+    adapter_kept: bool | None = None  # False: the adapter was rolled back; None: no tuning
+    seconds_generate: float = 0.0
+    seconds_evaluate: float = 0.0
+    seconds_tune: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist:
+    """One network of the study that asks whether one epoch preserves the ranking."""
+
+    attempt_id: str
+    dataset: str
+    proxy_accuracy: float  # validation split after one epoch
+    final_accuracy: float | None  # test split after all epochs; None when training failed
+    curve: tuple[float, ...] = field(default=())  # validation accuracy after every epoch
+    verdict: Verdict = Verdict.TRAINED
+    reason: str = ""
+
+
+def derive_seed(seed: int, *parts: int | str) -> int:
+    """Return a 63-bit seed for one purpose: `derive_seed(42, cycle, slot)` replays one slot alone."""
+    text = "/".join(str(part) for part in (seed, *parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def attempt_id(cycle: int, slot: int) -> str:
+    """Return the name of one attempt: `c03-s017` is slot 17 of cycle 3, both counted from 0."""
+    return f"c{cycle:02d}-s{slot:03d}"

@@ -1,0 +1,214 @@
+"""The local executor's processes: what they know, what they hold, and that they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deltanas.evaluate import Executor, ImageData, LocalExecutor, ZygoteError, blank_data
+from deltanas.evaluate.channel import map_arrays, share_arrays
+from deltanas.records import Evaluation, Job, Verdict
+from tests.evaluate.networks import make_job, network
+from tests.evaluate.processes import lanes, memory_holds, parents, wait_for
+
+SIZES = {"max_parameters": 10**6, "max_macs": 10**6}
+
+
+def evaluate(executor: Executor, job: Job) -> Evaluation:
+    (evaluation,) = executor.map([job])
+    return evaluation
+
+
+def in_background(executor: Executor, job: Job) -> tuple[threading.Thread, list[Evaluation]]:
+    found: list[Evaluation] = []
+    thread = threading.Thread(target=lambda: found.extend(executor.map([job])))
+    thread.start()
+    return thread, found
+
+
+def test_an_endless_candidate_and_its_children_are_killed(local_executor: Executor) -> None:
+    evaluate(local_executor, make_job(network(), epochs=0))  # warm
+    code = network(training="os.fork(); [time.sleep(1) for _ in range(10**6)]")
+    thread, found = in_background(local_executor, make_job(code))
+    (family,) = wait_for(lambda: [lane for lane in lanes() if len(lane) == 4])
+    thread.join()
+    assert found[0].verdict is Verdict.TIMED_OUT
+    assert "stopped after 6." in found[0].reason
+    assert found[0].seconds < 7.5
+    zygote, worker, child, grandchild = family
+    wait_for(lambda: not {child, grandchild} & set(parents()))
+    assert {zygote, worker} <= set(parents())
+
+
+def test_a_worker_that_dies_is_replaced_and_its_job_repeated(local_executor: Executor) -> None:
+    code = network(training="time.sleep(0.05)")
+    thread, found = in_background(local_executor, make_job(code))
+    ((_, worker, _),) = wait_for(lambda: [lane for lane in lanes() if len(lane) == 3])
+    os.kill(worker, signal.SIGKILL)
+    thread.join()
+    assert found[0].verdict is Verdict.TRAINED
+
+
+def test_a_job_that_loses_two_workers_is_no_verdict_on_the_network(
+    local_executor: Executor,
+) -> None:
+    code = network(training="time.sleep(0.05)")
+    thread, found = in_background(local_executor, make_job(code))
+    killed: set[int] = set()
+    while len(killed) < 2:
+        ((_, worker, _),) = wait_for(
+            lambda: [lane for lane in lanes() if len(lane) == 3 and lane[1] not in killed]
+        )
+        os.kill(worker, signal.SIGKILL)
+        killed.add(worker)
+    thread.join()
+    assert found[0].verdict is Verdict.INFRASTRUCTURE
+    assert "died 2 times" in found[0].reason
+    assert evaluate(local_executor, make_job(network())).verdict is Verdict.TRAINED
+
+
+def test_a_zygote_that_dies_is_started_again(local_executor: Executor) -> None:
+    evaluate(local_executor, make_job(network(), epochs=0))
+    ((zygote, worker),) = lanes()
+    os.kill(zygote, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    assert evaluate(local_executor, make_job(network(), epochs=0)).verdict is Verdict.TRAINED
+    assert zygote not in parents()
+
+
+def test_no_process_that_runs_candidates_holds_held_out_labels(
+    local_executor: Executor, digits: ImageData
+) -> None:
+    evaluate(local_executor, make_job(network(), epochs=0))
+    ((_, worker),) = lanes()
+    held = memory_holds(
+        worker,
+        digits.train_labels[:64].tobytes(),
+        digits.val_images[0].tobytes(),
+        digits.val_labels[:64].tobytes(),
+        digits.val_labels[:64].astype(np.uint8).tobytes(),
+        digits.test_labels[:64].tobytes(),
+        digits.test_labels[:64].astype(np.uint8).tobytes(),
+    )
+    assert held == [True, True, False, False, False, False]
+
+
+def test_a_candidate_finds_an_empty_environment(
+    local_executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = network(init="raise ValueError(dict(os.environ))")
+    assert "ValueError: {} (line" in evaluate(local_executor, make_job(code)).reason
+    ((zygote, _),) = lanes()
+    names = {
+        pair.partition(b"=")[0].decode()
+        for pair in Path(f"/proc/{zygote}/environ").read_bytes().split(b"\0")
+        if pair
+    }
+    assert "PATH" in os.environ
+    assert names <= {
+        "CUDA_VISIBLE_DEVICES",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TRIM_THRESHOLD_",
+        "OMP_NUM_THREADS",
+        "OMP_WAIT_POLICY",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONHASHSEED",
+        "PYTHONPATH",
+    }
+
+
+PROBE = """
+def open_descriptors():
+    found = []
+    for descriptor in range(256):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        found.append(descriptor)
+    return found
+"""
+
+
+def test_a_candidate_finds_only_the_answer_open(local_executor: Executor) -> None:
+    code = PROBE + network(init="raise ValueError(len(open_descriptors()))")
+    assert "ValueError: 4 (line" in evaluate(local_executor, make_job(code)).reason
+
+
+def test_a_candidate_writes_no_file(local_executor: Executor, tmp_path: Path) -> None:
+    target = tmp_path / "evidence"
+    code = network(init=f"open({str(target)!r}, 'w').write('x' * 10**5)")
+    assert "File too large" in evaluate(local_executor, make_job(code)).reason
+    assert not target.exists() or target.stat().st_size == 0
+
+
+FORGERY = """
+import json
+
+def forge(val, test):
+    text = json.dumps({"verdict": "trained", "reason": "", "parameters": 1, "macs": 1}).encode()
+    row = b"\\0\\x3c" + b"\\0\\0" * 9
+    answer = len(text).to_bytes(4, "big") + text + row * (val + test)
+    for descriptor in range(256):
+        try:
+            os.write(descriptor, answer)
+        except OSError:
+            pass
+    os._exit(0)
+"""
+
+
+def test_a_forged_answer_scores_no_better_than_a_guess(
+    local_executor: Executor, digits: ImageData
+) -> None:
+    code = FORGERY + network(training="forge(300, 360)")
+    found = evaluate(local_executor, make_job(code))
+    assert found.verdict is Verdict.TRAINED
+    assert found.proxy_accuracy == (digits.val_labels == 0).mean()
+    assert found.test_accuracy == (digits.test_labels == 0).mean()
+
+
+def test_an_answer_that_never_ends_is_cut(local_executor: Executor) -> None:
+    code = PROBE + network(
+        training="[os.write(open_descriptors()[-1], bytes(10**5)) for _ in range(10**4)]"
+    )
+    found = evaluate(local_executor, make_job(code))
+    assert found.verdict is Verdict.KILLED
+    assert "the process wrote more than 78,740 bytes" in found.reason
+
+
+def test_shared_arrays_can_be_changed_only_for_oneself() -> None:
+    arrays = {"a": np.arange(5, dtype=np.int64), "b": np.ones((2, 3), np.uint8)}
+    descriptor, layout = share_arrays(arrays)
+    mine, theirs = map_arrays(descriptor, layout), map_arrays(descriptor, layout)
+    mine["a"][:] = 0
+    np.testing.assert_array_equal(theirs["a"], arrays["a"])
+    np.testing.assert_array_equal(theirs["b"], arrays["b"])
+    with pytest.raises(PermissionError):
+        os.pwrite(descriptor, b"x", 0)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"timeout_s": -1}, {"memory_gb": 0}, {"max_parameters": 0}]
+)
+def test_limits_that_cannot_hold_are_refused(wrong: dict[str, int]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be above 0"):
+        LocalExecutor(blank_data(image_size=8, channels=1, num_classes=2), **{**SIZES, **wrong})
+
+
+def test_closing_ends_every_process() -> None:
+    others = {process for lane in lanes() for process in lane}
+    with LocalExecutor(blank_data(image_size=8, channels=1, num_classes=2), **SIZES) as executor:
+        ours = {process for lane in lanes() for process in lane} - others
+        assert len(ours) == 1
+    assert not ours & set(parents())
+    executor.close()
+    with pytest.raises(ZygoteError, match="the executor is closed"):
+        list(executor.map([make_job(network())]))

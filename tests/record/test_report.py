@@ -1,0 +1,165 @@
+"""The report: self-contained, safe against the text in it, and honest about what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from deltanas.record.diffs import best_attempts, diff_fragment, lineage
+from deltanas.record.funnel import funnel
+from deltanas.record.metrics import run_summary
+from deltanas.record.report import write_report
+from deltanas.record.store import RunStore
+from deltanas.records import Attempt, Verdict
+
+VOID = {"meta", "br", "img", "link", "input"}
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed, and collects tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def store(
+    tmp_path_factory: pytest.TempPathFactory, fill: Callable[[RunStore], None]
+) -> Iterator[RunStore]:
+    with RunStore(tmp_path_factory.mktemp("run") / "run.sqlite") as store:
+        fill(store)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def page(store: RunStore, summary: dict[str, object]) -> str:
+    path = store.path.with_name("report.html")
+    write_report(store, summary, path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_text_of_the_llm_is_escaped(page: str) -> None:
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "channels 32 and 16 differ in head &lt;b&gt;" in page
+
+
+def test_the_page_is_well_formed_and_loads_nothing(page: str) -> None:
+    parser = Balance()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    assert not parser.seen & {"script", "link", "img", "iframe", "object", "embed", "base"}
+    assert not parser.attributes & {"src", "onload", "onclick", "onerror", "srcset"}
+    assert "http://" not in page
+    assert "https://" not in page
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert len(page.encode()) < 1_000_000
+
+
+def test_the_headline_names_intervals_and_counts(page: str) -> None:
+    text = page.replace("\u00a0", " ")
+    assert "62.5 %" in text  # valid rate
+    assert "5 of 8 attempts; 95 % interval 30.6 to 86.3 %" in text
+    assert "71.4 % without 1 infrastructure failure" in text
+    assert "90.0 % fewer lines and 85.0 % fewer tokens" in text
+    assert "n = 4; 95 % interval" in text
+    assert Verdict.SHAPE.advice in text
+    assert "1.250 → 1.500, rolled back" in text
+
+
+def test_the_same_rows_give_the_same_page(
+    store: RunStore, summary: dict[str, object], page: str, tmp_path: Path
+) -> None:
+    write_report(store, summary, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_a_run_that_broke_off_at_once_says_what_is_missing(tmp_path: Path) -> None:
+    summary = run_summary(
+        run_id="r<i>",
+        llm="tiny",
+        dataset="digits",
+        archive="builtin",
+        protocol="quick",
+        ablation=None,
+        seed=0,
+        attempts=[],
+        cycles=[],
+        finalists=[],
+        wall_seconds=1.0,
+    )
+    with RunStore(tmp_path / "run.sqlite") as store:
+        write_report(store, summary, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('<div class="empty">not measured</div>') == 6
+    assert "No attempt was judged." in page
+    assert "r&lt;i&gt;" in page
+
+
+def test_best_candidates_are_chosen_by_proxy_accuracy_only(attempts: list[Attempt]) -> None:
+    assert [a.attempt_id for a in best_attempts(attempts)] == ["c01-s000", "c01-s003", "c00-s000"]
+
+
+def test_lineage_ends_at_the_archive_and_at_unknown_parents(
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    parents = {"c01-s000": "c00-s000", "c00-s000": "plain-a", "plain-a": None}
+    assert lineage(make_attempt(parent_id="c01-s000"), parents) == [
+        "c01-s000",
+        "c00-s000",
+        "plain-a",
+    ]
+    assert lineage(make_attempt(parent_id="lost"), parents) == ["lost"]
+
+
+def test_diff_lines_carry_their_kind() -> None:
+    html = diff_fragment("--- a\n+++ b\n@@ -1 +1 @@\n-x < 1\n+x & 1\n kept")
+    assert re.findall(r'<span class="(\w+)">', html) == [
+        "head",
+        "head",
+        "place",
+        "removed",
+        "added",
+        "kept",
+    ]
+    assert "x &lt; 1" in html
+    assert "x &amp; 1" in html
+
+
+def test_funnel_ends_at_valid_and_then_useful(attempts: list[Attempt]) -> None:
+    gates = funnel(attempts)
+    passed = {gate.title: gate.passed for gate in gates}
+    assert gates[0].entered == 7  # without the infrastructure failure
+    assert passed["Reply holds a delta"] == 6
+    assert passed["One epoch completes"] == 5
+    assert passed["Joins the pool"] == 2
+    assert "Network is new" not in passed
+    assert dict(gates[-1].stopped) == {"not admitted": 2}
+
+
+def test_novelty_is_a_gate_where_it_stopped_something(
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    gates = funnel([make_attempt(0, 0), make_attempt(0, 1, verdict=Verdict.NOT_NOVEL)])
+    assert [gate.passed for gate in gates if gate.title == "Network is new"] == [1]

@@ -1,0 +1,227 @@
+"""The run's SQLite file: what goes in comes out, whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deltanas.record.store import SCHEMA_VERSION, RunStore, RunStoreError, Source
+from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Verdict
+
+MakeAttempt = Callable[..., Attempt]
+REPLIES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+RATES = st.none() | st.floats(0, 1)
+CONTRACT = [
+    "attempt_id",
+    "cycle",
+    "slot",
+    "parent_id",
+    "dataset",
+    "verdict",
+    "reason",
+    "prompt",
+    "reply",
+    "delta",
+    "code",
+    "delta_lines",
+    "delta_tokens",
+    "prompt_tokens",
+    "proxy_accuracy",
+    "first_epoch_accuracy",
+    "gain",
+    "seed",
+]
+
+
+@settings(max_examples=20, deadline=None)
+@given(reply=REPLIES, rate=RATES, count=st.none() | st.integers(0, 2**63 - 1), kept=st.booleans())
+def test_attempts_come_back_equal(
+    make_attempt: MakeAttempt, reply: str, rate: float | None, count: int | None, kept: bool
+) -> None:
+    attempt = make_attempt(
+        2, 7, reply=reply, proxy_accuracy=rate, macs=count, admitted=kept, reused_from=reply
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.sqlite"
+        with RunStore(path) as store:
+            store.append(attempt)
+        with RunStore(path, read_only=True) as store:
+            assert store.attempts() == [attempt]
+            assert isinstance(store.attempts()[0].admitted, bool)
+
+
+def test_cycles_and_finalists_come_back_equal(
+    tmp_path: Path,
+    fill: Callable[[RunStore], None],
+    cycles: list[CycleSummary],
+    finalists: list[Finalist],
+) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        fill(store)
+        assert store.cycles() == cycles
+        assert store.finalists() == finalists
+
+
+def test_columns_keep_the_contract(tmp_path: Path) -> None:
+    RunStore(tmp_path / "run.sqlite").close()
+    connection = sqlite3.connect(tmp_path / "run.sqlite")
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(attempts)")]
+    connection.close()
+    assert set(CONTRACT) <= set(columns)
+
+
+def test_a_second_attempt_of_the_same_id_is_refused(
+    tmp_path: Path, make_attempt: MakeAttempt
+) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.append(make_attempt(1, 2))
+        with pytest.raises(RunStoreError, match=r"refuses attempt c01-s002: UNIQUE"):
+            store.append(make_attempt(1, 2))
+        with pytest.raises(RunStoreError, match=r"attempts\.cycle, attempts\.slot"):
+            store.append(make_attempt(1, 2, attempt_id="other"))
+        assert store.slots() == {(1, 2)}
+
+
+def test_an_accuracy_needs_the_verdict_trained(tmp_path: Path, make_attempt: MakeAttempt) -> None:
+    with (
+        RunStore(tmp_path / "run.sqlite") as store,
+        pytest.raises(RunStoreError, match="CHECK constraint failed"),
+    ):
+        store.append(make_attempt(verdict=Verdict.DIVERGED, proxy_accuracy=0.5))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_is_refused_instead_of_stored_as_not_measured(
+    tmp_path: Path, make_attempt: MakeAttempt, value: float
+) -> None:
+    with (
+        RunStore(tmp_path / "run.sqlite") as store,
+        pytest.raises(RunStoreError, match=f"gain is {value}; it must be finite"),
+    ):
+        store.append(make_attempt(gain=value))
+
+
+def test_lone_surrogates_become_replacement_characters(
+    tmp_path: Path, make_attempt: MakeAttempt
+) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.append(make_attempt(reply="a\ud800b\U0001f600"))
+        assert store.attempts()[0].reply == "a\ufffdb\U0001f600"
+
+
+def test_attempt_and_the_baseline_it_becomes_are_one_transaction(
+    tmp_path: Path, make_attempt: MakeAttempt, baseline: Baseline
+) -> None:
+    joins = replace(baseline, baseline_id="c00-s000", parent_id="plain-a")
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.add_baseline(baseline, first_epoch_accuracy=0.25)
+        with pytest.raises(RunStoreError, match=r"baselines\.baseline_id"):
+            store.append(make_attempt(0, 1, admitted=True), joins=baseline)
+        assert store.attempts() == []
+        store.append(make_attempt(0, 0, admitted=True), joins=joins)
+        used = store.baselines()
+    assert [item.baseline for item in used] == [baseline, joins]
+    assert [item.source for item in used] == [Source.ARCHIVE, Source.ADMITTED]
+    assert [item.first_epoch_accuracy for item in used] == [0.25, 0.5]
+
+
+KILLED = """
+import os, sys
+sys.path[:0] = {path!r}
+from dataclasses import replace
+from pathlib import Path
+from deltanas.record.store import RunStore
+from deltanas.record.rows import to_row
+from deltanas.records import Attempt
+store = RunStore(Path({file!r}))
+first = Attempt(**{values!r})
+store.append(first)
+with store._transaction("the one in flight"):
+    store._insert("attempts", to_row(replace(first, attempt_id="late", slot=1)))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_run_loses_only_the_attempt_in_flight(
+    tmp_path: Path, make_attempt: MakeAttempt
+) -> None:
+    file = tmp_path / "run.sqlite"
+    first = make_attempt(0, 0)
+    code = KILLED.format(
+        path=sys.path, file=str(file), values=asdict(first) | {"verdict": "trained"}
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -9, done.stderr
+    with RunStore(file) as store:
+        assert store.attempts() == [first]
+        store.append(make_attempt(0, 1))
+        assert store.slots() == {(0, 0), (0, 1)}
+
+
+WRITER = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from deltanas.record.store import RunStore
+store = RunStore(Path({file!r}))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "run.sqlite"
+    code = WRITER.format(path=sys.path, file=str(file))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(RunStoreError, match="being written by another process"):
+            RunStore(file)
+        with RunStore(file, read_only=True) as store:
+            assert store.attempts() == []
+        writer.communicate("")
+    RunStore(file).close()
+
+
+def test_another_schema_version_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with RunStore(path) as store:
+        store.set_meta("schema_version", 99)
+    message = f"schema version 99; this program reads version {SCHEMA_VERSION}"
+    with pytest.raises(RunStoreError, match=message):
+        RunStore(path)
+
+
+def test_files_that_are_no_run_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.sqlite"
+    text.write_text("not a database, but long enough to have a header of its own " * 10)
+    with pytest.raises(RunStoreError, match="file is not a database"):
+        RunStore(text)
+    other = sqlite3.connect(tmp_path / "other.sqlite")
+    other.execute("CREATE TABLE songs (title TEXT)")
+    other.close()
+    with pytest.raises(RunStoreError, match="schema version None"):
+        RunStore(tmp_path / "other.sqlite")
+    with pytest.raises(RunStoreError, match="no run at"):
+        RunStore(tmp_path / "missing.sqlite", read_only=True)
+    with pytest.raises(RunStoreError, match="cannot hold a run: No such file"):
+        RunStore(tmp_path / "missing" / "run.sqlite")
+
+
+def test_meta_holds_json_and_none_where_nothing_was_set(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.set_meta("config", {"seed": 1})
+        store.set_meta("config", {"seed": 2, "llm": ["tiny"]})
+        assert store.meta("config") == {"seed": 2, "llm": ["tiny"]}
+        assert store.meta("versions") is None
