@@ -178,7 +178,9 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
         batch=lora.batch,
         accumulate=lora.accumulate,
     )
-    return proposer, LoraTuner(llm.network, llm.tokenizer, settings)
+    return proposer, LoraTuner(
+        llm.network, llm.tokenizer, settings, max_tokens=config.llm.context, seed=config.seed
+    )
 
 
 def _tracker(config: Config, directory: Path) -> Tracker:

@@ -116,8 +116,9 @@ class LoraConfig:
     alpha: int = _bounded(32, 1)
     dropout: float = _bounded(0.05, 0.0, 1.0)
     targets: list[str] = field(
-        default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"]
-        + ["gate_proj", "up_proj", "down_proj"]
+        default_factory=lambda: (
+            ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
+        )
     )
     lr: float = _bounded(1e-5, 0.0, open_low=True)
     weight_decay: float = _bounded(0.01, 0.0)

@@ -1,6 +1,7 @@
 """The frozen values that walk through the rooms: what each stage receives and what it returns.
 
-Accuracies and rates are fractions in [0, 1]; durations are seconds; a value that was not measured is `None`.
+Accuracies and rates are fractions in [0, 1]; durations are seconds; a value that was not
+measured is `None`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How far an attempt got; the list is closed. `advice` tells the user and the LLM what to change."""
+    """How far an attempt got: a closed list. `advice` tells user and LLM what to change."""
 
     NO_DELTA = "no_delta"
     TRUNCATED = "truncated"
@@ -41,25 +42,25 @@ class Verdict(StrEnum):
 
 
 _ADVICE: Mapping[Verdict, str] = {
-    Verdict.NO_DELTA: "Answer with a unified diff: hunks that start with @@ and hold lines marked - or +.",
+    Verdict.NO_DELTA: "Answer with a unified diff: hunks that start with @@, lines marked - or +.",
     Verdict.TRUNCATED: "The reply hit the token limit; write a shorter delta.",
-    Verdict.MALFORMED: "Every line of a hunk must start with a space, - or +, and every hunk with @@.",
-    Verdict.MISAPPLIED: "Copy context and removed lines from the baseline exactly, in their order.",
+    Verdict.MALFORMED: "Start every line of a hunk with a space, - or +, and every hunk with @@.",
+    Verdict.MISAPPLIED: "Copy context and removed lines exactly as in the baseline, in order.",
     Verdict.AMBIGUOUS: "Add context lines until the hunk fits one place only.",
     Verdict.NO_OP: "Change what the network computes, not only its layout or comments.",
     Verdict.SYNTAX: "The edited file must be valid Python; check brackets and indentation.",
-    Verdict.POLICY: "Edit the architecture only; imports, training code and hyperparameters are fixed.",
-    Verdict.INTERFACE: "Keep class Net with __init__(in_shape, out_shape, prm, device), forward, train_setup, learn.",
+    Verdict.POLICY: "Edit the architecture only; imports and training code are fixed.",
+    Verdict.INTERFACE: "Keep Net(in_shape, out_shape, prm, device), forward, train_setup, learn.",
     Verdict.NOT_NOVEL: "The network is a near duplicate of a known one; make a larger change.",
     Verdict.BUILD: "Net(in_shape, out_shape, prm, device) must run; check names and arguments.",
-    Verdict.SHAPE: "The forward pass must map (B, C, H, W) to (B, classes); match channels between layers.",
+    Verdict.SHAPE: "Map (B, C, H, W) to (B, classes); match channels between layers.",
     Verdict.TOO_LARGE: "Use fewer parameters or operations; the network exceeds the size limits.",
-    Verdict.DIVERGED: "The loss or the logits became NaN or infinite; make the network easier to train.",
-    Verdict.OUT_OF_MEMORY: "Training ran out of memory; use smaller feature maps or fewer channels.",
+    Verdict.DIVERGED: "The loss or the logits became NaN or infinite; make it easier to train.",
+    Verdict.OUT_OF_MEMORY: "Training ran out of memory; use smaller maps or fewer channels.",
     Verdict.TIMED_OUT: "Training exceeded its time limit; make the network cheaper.",
-    Verdict.KILLED: "The process was killed by a signal or left early; avoid native crashes and exits.",
+    Verdict.KILLED: "The process died of a signal or left early; avoid crashes and exits.",
     Verdict.TRAINED: "The network trained; nothing needs to change.",
-    Verdict.INFRASTRUCTURE: "The worker failed, not the candidate; the attempt is repeated elsewhere.",
+    Verdict.INFRASTRUCTURE: "The worker failed, not the candidate; nothing needs to change.",
 }
 
 
@@ -239,7 +240,7 @@ class Finalist:
 
 
 def derive_seed(seed: int, *parts: int | str) -> int:
-    """Return a 63-bit seed for one purpose: `derive_seed(42, cycle, slot)` replays one slot alone."""
+    """Return a 63-bit seed for one purpose: `derive_seed(42, cycle, slot)` is one slot's."""
     text = "/".join(str(part) for part in (seed, *parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -88,7 +88,7 @@ class Search:
         began = time.perf_counter()
         attempts = list(self._attempts(cycle, baselines, proposals))
         seconds_evaluate = time.perf_counter() - began
-        tuned = self._tune(cycle, baselines, proposals, attempts)
+        tuned = self._tune(cycle, baselines, attempts)
         summary = summarise_cycle(
             cycle,
             attempts,
@@ -108,9 +108,7 @@ class Search:
         rng = random.Random(derive_seed(self.config.seed, cycle, "baselines"))
         chosen: list[Baseline] = []
         while len(chosen) < wanted:
-            drawn = sample_baselines(
-                self.pool, wanted - len(chosen), rng, fits=self.proposer.fits
-            )
+            drawn = sample_baselines(self.pool, wanted - len(chosen), rng, fits=self.proposer.fits)
             self._measure(cycle, [b for b in drawn if b.baseline_id not in self.scores])
             trained = [b for b in drawn if self._trained(b.baseline_id)]
             failed = {b.baseline_id for b in drawn} - {b.baseline_id for b in trained}
@@ -168,9 +166,7 @@ class Search:
                 self.known.add(outcome.code, source)
             yield self._finish(cycle, slot, proposals[slot], baselines[slot], outcome, source)
 
-    def _screen(
-        self, name: str, proposal: Proposal, baseline: Baseline
-    ) -> Candidate | Refused:
+    def _screen(self, name: str, proposal: Proposal, baseline: Baseline) -> Candidate | Refused:
         """Return the candidate, or why there is none: extract, apply, policy, novelty."""
         if proposal.truncated:
             reason = f"the reply was cut after {proposal.output_tokens} tokens"
@@ -195,9 +191,7 @@ class Search:
                 )
         return Candidate(attempt_id=name, baseline=baseline, delta=delta, code=code)
 
-    def _jobs(
-        self, screened: Sequence[Candidate | Refused]
-    ) -> tuple[list[Job], dict[int, str]]:
+    def _jobs(self, screened: Sequence[Candidate | Refused]) -> tuple[list[Job], dict[int, str]]:
         """Return one job per new syntax tree, and by slot whose score a candidate gets."""
         jobs: list[Job] = []
         sources: dict[int, str] = {}
@@ -227,7 +221,7 @@ class Search:
         outcome: Candidate | Refused,
         source: str | None,
     ) -> Attempt:
-        """Store and return the row of one slot; a candidate that passes the gates joins the pool."""
+        """Store and return the row of one slot; a candidate past all gates joins the pool."""
         evaluation = self.scores[source] if source else None
         name = attempt_id(cycle, slot)
         reused = source if source != name else None
@@ -299,27 +293,27 @@ class Search:
         self,
         cycle: int,
         baselines: Sequence[Baseline],
-        proposals: Sequence[Proposal],
         attempts: Sequence[Attempt],
     ) -> TuneResult | None:
         """Tune the LLM on the good pairs of all cycles so far; None where there is too little."""
         if self.tuner is None:
             return None
         self.progress.begin(f"cycle {cycle}: tune")
-        for attempt, baseline, proposal in zip(attempts, baselines, proposals, strict=True):
+        for attempt, baseline in zip(attempts, baselines, strict=True):
             answer = render_answer(self.config.llm.prompt, baseline, attempt.code)
-            if attempt.gain is not None and not attempt.degenerate and answer:
-                self.pairs.append(
-                    Pair(
-                        pair_id=attempt.attempt_id,
-                        baseline_id=baseline.baseline_id,
-                        family=baseline.family,
-                        dataset=self.data.name,
-                        prompt=proposal.prompt,
-                        answer=answer,
-                        gain=attempt.gain,
-                    )
-                )
+            if attempt.gain is None or attempt.degenerate or not answer:
+                continue
+            pair = Pair(
+                pair_id=attempt.attempt_id,
+                baseline_id=baseline.baseline_id,
+                family=baseline.family,
+                dataset=self.data.name,
+                prompt=attempt.prompt,
+                answer=answer,
+                gain=attempt.gain,
+            )
+            if self.tuner.fits(pair):
+                self.pairs.append(pair)
         lora = self.config.lora
         rng = random.Random(derive_seed(self.config.seed, cycle, "pairs"))
         chosen = curate(

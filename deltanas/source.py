@@ -15,7 +15,7 @@ def strip_comments(code: str) -> str:
 
     Raises SyntaxError when the code does not parse.
     """
-    lines = code.splitlines()
+    lines = code.replace("\r\n", "\n").split("\n")  # as the parser counts them
     for owner in _with_docstring(ast.parse(code)):
         docstring = owner.body[0]
         alone = len(owner.body) == 1 and not isinstance(owner, ast.Module)
@@ -60,15 +60,22 @@ def frozen_lines(code: str) -> frozenset[int]:
 
 def _with_docstring(tree: ast.Module) -> list[ast.Module | ast.ClassDef | ast.FunctionDef]:
     """Return every module, class and function whose body starts with a docstring."""
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-        and isinstance(node.body[0].value, ast.Constant)
-        and isinstance(node.body[0].value.value, str)
-    ]
+    found: list[ast.Module | ast.ClassDef | ast.FunctionDef] = []
+    nodes: list[ast.AST] = [tree]
+    while nodes:  # through statements only, as no expression holds a docstring
+        node = nodes.pop()
+        for each in ast.iter_child_nodes(node):
+            if isinstance(each, ast.stmt | ast.ExceptHandler | ast.match_case):
+                nodes.append(each)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            found.append(node)
+    return found
 
 
 def _cut_comments(lines: list[str]) -> set[int]:

@@ -24,7 +24,7 @@ REASONS = {
     "duplicate": "another name of the same syntax tree stands for it",
     "interface": "Net with __init__, forward, train_setup and learn is not complete",
     "imports": "it imports packages that are not installed here",
-    "transform": "it was trained on complex or randomly transformed images only",
+    "transform": "it was trained on complex, randomly changed or oblong images only",
     "hyperparameters": "it reads hyperparameters besides lr, momentum, dropout and batch",
     "image_size": "it was trained on images of other sizes only",
     "lines": "its source is too long",
@@ -40,15 +40,15 @@ class _Dataset(NamedTuple):
     only: int | None = None  # the one image size wanted, pixels
 
 
-DATASETS: Mapping[str, tuple[_Dataset, ...]] = {
-    "cifar10": (_Dataset("cifar-10", 32),),
-    "cifar100": (_Dataset("cifar-100", 32),),
-    "mnist": (_Dataset("mnist", 28),),
-    "svhn": (_Dataset("svhn", 32),),
-    "imagenette": (_Dataset("imagenette", None),),
-    "celeba": (_Dataset("celeba-gender", None),),
-    # not in LEMUR: the nearest datasets first, 32x32 images only
-    "digits": (_Dataset("mnist", 28, 32), _Dataset("svhn", 32, 32), _Dataset("cifar-10", 32, 32)),
+DATASETS: Mapping[str, _Dataset] = {
+    "cifar10": _Dataset("cifar-10", 32),
+    "cifar100": _Dataset("cifar-100", 32),
+    "mnist": _Dataset("mnist", 28),
+    "svhn": _Dataset("svhn", 32),
+    "imagenette": _Dataset("imagenette", None),
+    "celeba": _Dataset("celeba-gender", None),
+    # LEMUR has no digits, and networks trained on colour images only often need three channels
+    "digits": _Dataset("mnist", 28, only=32),
 }
 
 _FIRST_EPOCH = """
@@ -95,8 +95,8 @@ class LemurArchive:
     ) -> list[Baseline]:
         """Return every usable network, by name, with its best first-epoch recipe on `dataset`.
 
-        "digits" is not in LEMUR: these are networks trained on 32x32 images of MNIST, else of
-        SVHN, else of CIFAR-10. Arguments and errors as in `Archive.baselines`.
+        "digits" is not in LEMUR: these are networks trained on MNIST at 32x32 pixels.
+        Arguments and errors as in `Archive.baselines`.
         """
         recipes, left_out = self._select(dataset, max_image_size, max_lines)
         if not recipes:
@@ -127,12 +127,12 @@ class LemurArchive:
     def best_epoch1(self, dataset: str) -> dict[str, float]:
         """Return each network's best accuracy after one epoch on `dataset`, over all its trials.
 
-        Raises ArchiveError for a dataset without trials of its own, as "digits".
+        Raises ArchiveError for "digits", on which LEMUR trained nothing.
         """
-        sources = _sources(dataset)
-        if len(sources) > 1:
+        source = _source(dataset)
+        if source.only is not None:
             raise ArchiveError(f"LEMUR holds no accuracies on {dataset!r}")
-        return dict(self._rows(_BEST, sources[0].name))
+        return dict(self._rows(_BEST, source.name))
 
     def _select(
         self, dataset: str, max_image_size: int | None, max_lines: int | None
@@ -141,14 +141,14 @@ class LemurArchive:
         recipes: dict[str, Recipe] = {}
         nearest: dict[str, int] = {}  # how many conditions the best trial of a network meets
         names: set[str] = set()
-        for source in _sources(dataset):
-            for name, first, *trial in self._rows(_TRIALS, source.name):
-                names.add(name)
-                recipe = _recipe(source, max_image_size, *trial[1:])
-                if isinstance(recipe, Recipe):
-                    recipes.setdefault(first, recipe)
-                else:
-                    nearest[first] = max(nearest.get(first, 0), _TRIAL_REASONS.index(recipe))
+        source = _source(dataset)
+        for name, first, _, *trial in self._rows(_TRIALS, source.name):
+            names.add(name)
+            recipe = _recipe(source, max_image_size, *trial)
+            if isinstance(recipe, Recipe):
+                recipes.setdefault(first, recipe)
+            else:
+                nearest[first] = max(nearest.get(first, 0), _TRIAL_REASONS.index(recipe))
         tried = recipes.keys() | nearest.keys()
         left_out = dict.fromkeys(REASONS, 0) | {"duplicate": len(names) - len(tried)}
         for name, lines, interface_ok, imports in self._rows(_NETWORKS):
@@ -210,7 +210,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
-def _sources(dataset: str) -> tuple[_Dataset, ...]:
+def _source(dataset: str) -> _Dataset:
     if dataset not in DATASETS:
         raise ArchiveError(
             f"LEMUR has no baselines for dataset {dataset!r}; it has some for"

@@ -78,16 +78,7 @@ def _fetch(wheel: Path | None, path: Path, force: bool, console: Console) -> Non
 def _download(folder: Path, console: Console) -> Path:
     """Let pip download the wheel into the folder. Raises ArchiveError with pip's last lines."""
     requirement = f"nn-dataset=={VERSION}"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        requirement,
-        "-d",
-        str(folder),
-    ]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", requirement]
     with console.status(f"pip downloads {requirement} (103 MB)"):
         run = subprocess.run(
             [*command, "-d", str(folder)], capture_output=True, text=True, check=False

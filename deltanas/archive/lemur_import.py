@@ -140,7 +140,7 @@ def _partial(destination: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _locked(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a new database under an exclusive lock; it needs no journal, as it is all or nothing."""
+    """Yield a new database under an exclusive lock; without a journal, as it is all or nothing."""
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         connection.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.worker import Worker, Zygote
+from deltanas.evaluate.worker import Worker, Zygote, ZygoteError
 from deltanas.records import Evaluation, Job
 
 
@@ -92,8 +92,10 @@ class LocalExecutor:
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
         """Yield one evaluation for every job as it finishes; jobs are drawn just before they run.
 
-        Raises ZygoteError when the worker processes cannot be started.
+        Raises ZygoteError when the worker processes cannot be started or the executor is closed.
         """
+        if self._closed:
+            raise ZygoteError("the executor is closed")
         source = iter(jobs)
         pending: set[Future[Evaluation]] = set()
         try:

@@ -92,11 +92,15 @@ def check_logits(logits: object, rows: int, num_classes: int) -> Tensor:
 
 
 def _sentence(error: BaseException) -> str:
-    """Return type, text and candidate line of an error, without paths of this machine."""
+    """Return type, text, layer and candidate line of an error, without paths of this machine."""
     text = _PATH.sub("<path>", " ".join(str(error).split()))
-    place = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == FILENAME:  # the innermost one wins
-            place = f" (line {frame.lineno}: {(frame.line or '')[:80]})"
-    room = REASON_CAP - len(place) - 60
-    return f"{type(error).__name__}: {text[:room]}{place}"
+    layer = line = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):  # the innermost one wins
+        module = frame.f_locals.get("self")
+        if frame.f_code.co_filename == FILENAME:
+            layer = ""
+            line = f" (line {number}: {linecache.getline(FILENAME, number).strip()[:80]})"
+        elif type(module).__module__.startswith("torch.nn.modules."):
+            layer = f" in {type(module).__name__}({module.extra_repr()[:60]})"
+    room = REASON_CAP - len(layer) - len(line) - 60
+    return f"{type(error).__name__}: {text[:room]}{layer}{line}"

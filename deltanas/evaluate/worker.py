@@ -28,7 +28,7 @@ from deltanas.evaluate.data import ImageData, Images
 from deltanas.evaluate.score import judge
 from deltanas.records import Evaluation, Job, Verdict
 
-START_S = 300.0  # a cold disk reads torch and Lightning for half a minute
+START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
 GRACE_S = 30.0  # how much longer than its child a worker may take to report
 TRIES = 2  # a worker that dies gets the job once more, afresh
 

@@ -1,1 +1,1 @@
-"""Text in, text out: prompts, the LLM behind one Protocol, locked decoding, the random-edit control."""
+"""Text in, text out: prompts, the LLM behind one Protocol, locked decoding, random edits."""

@@ -1,8 +1,8 @@
 """Deltas as an LLM writes them under the lock: short hunks without numbers, numbered afterwards.
 
-A *compact* delta starts each hunk with a bare `@@` and holds only as much leading context as the hunk
-needs to be found: the first place at or after the end of the hunk before it where its old lines stand.
-`number_hunks` turns it into a unified diff that names its places.
+A *compact* delta starts each hunk with a bare `@@` and holds only as much leading context as
+the hunk needs to be found: the first place at or after the end of the hunk before it where its
+old lines stand. `number_hunks` turns it into a unified diff that names its places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MERGE_GAP = 2  # changes with at most so many equal lines between them share a h
 
 
 class UnplacedHunkError(ValueError):
-    """A hunk's old lines stand nowhere after the hunk before it, or the change cannot be anchored."""
+    """A hunk's old lines stand nowhere after the hunk above it, or it cannot be anchored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class View:
 
     @classmethod
     def of(cls, code: str, frozen_lines: frozenset[int], *, hide_frozen: bool) -> View:
-        """Return the view of `code`; `frozen_lines` count from 1, as `source.frozen_lines` does."""
-        lines = tuple(code.splitlines())
+        """Return the view of `code`; `frozen_lines` count from 1, as in `source.frozen_lines`."""
+        lines = tuple(_rows(code))
         frozen = frozenset(line - 1 for line in frozen_lines)
         shown = tuple(i for i in range(len(lines)) if not (hide_frozen and i in frozen))
         return cls(lines, shown, frozen)
@@ -52,7 +52,7 @@ def compact_delta(view: View, after: str) -> str:
 
     Raises UnplacedHunkError when a change touches hidden lines or has no shown line before it.
     """
-    old, new = list(view.lines), after.splitlines()
+    old, new = list(view.lines), _rows(after)
     place = {line: position for position, line in enumerate(view.shown)}
     rows: list[str] = []
     cursor = 0  # position in the view at which the next hunk may start
@@ -80,8 +80,8 @@ def compact_delta(view: View, after: str) -> str:
 def number_hunks(view: View, compact: str) -> str:
     """Return the unified diff, with file names and `@@` numbers, that a compact delta stands for.
 
-    Every hunk is placed at the first fit at or after the end of the hunk before it, as the grammar of
-    locked decoding reads it. Raises UnplacedHunkError when one has none.
+    Every hunk is placed at the first fit at or after the end of the hunk before it, as the
+    grammar of locked decoding reads it. Raises UnplacedHunkError when one has none.
     """
     out = ["--- baseline.py", "+++ improved.py"]
     cursor = shift = 0
@@ -89,7 +89,9 @@ def number_hunks(view: View, compact: str) -> str:
         block = [row[1:] for row in body if not row.startswith("+")]
         position = _find(view, block, cursor)
         if position is None or not block:
-            raise UnplacedHunkError(f"no lines at or after shown line {cursor + 1} equal {block[:1]}")
+            raise UnplacedHunkError(
+                f"no lines at or after shown line {cursor + 1} equal {block[:1]}"
+            )
         cursor = position + len(block)
         added = sum(row.startswith("+") for row in body) - sum(row.startswith("-") for row in body)
         start = view.shown[position] + 1
@@ -100,9 +102,14 @@ def number_hunks(view: View, compact: str) -> str:
     return "".join(f"{row}\n" for row in out)
 
 
+def _rows(text: str) -> list[str]:
+    """Return the lines of a text; only a newline ends one, unlike with `str.splitlines`."""
+    return text.removesuffix("\n").split("\n")
+
+
 def _split(compact: str) -> list[list[str]]:
     hunks: list[list[str]] = []
-    for row in compact.splitlines():
+    for row in _rows(compact):
         if row.startswith(HUNK):
             hunks.append([])
         elif hunks:
@@ -114,8 +121,7 @@ def _find(view: View, block: Sequence[str], cursor: int) -> int | None:
     """Return the first position >= cursor at which the block stands without a gap, or None."""
     for position in range(cursor, len(view.shown) - len(block) + 1):
         if all(
-            view.lines[view.shown[position + i]] == line
-            and (i == 0 or view.joined(position + i))
+            view.lines[view.shown[position + i]] == line and (i == 0 or view.joined(position + i))
             for i, line in enumerate(block)
         ):
             return position

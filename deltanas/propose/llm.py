@@ -67,7 +67,8 @@ class TransformersLLM:
     ) -> None:
         """Load tokenizer and weights: a hub id, a folder, or `embedded` for the package's own LLM.
 
-        `context` counts tokens of prompt and answer together. Raises OSError where nothing is found.
+        `context` counts tokens of prompt and answer together. Raises OSError where nothing is
+        found.
         """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -148,9 +149,7 @@ class TransformersLLM:
                 LockedDecoding(self._grammar_tokenizer, grammars, self.tokenizer.eos_token_id)
             )
         processors.append(
-            SeededSampling(
-                seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
-            )
+            SeededSampling(seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
         )
         padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
         inputs: torch.Tensor = padded["input_ids"].to(self.network.device)

@@ -1,7 +1,8 @@
 """Baseline-locked decoding: a grammar per baseline under which every finished delta applies.
 
-Context and removed lines can only be real lines of the baseline, in order; only added lines are free.
-The grammar is right-linear: one rule for every place between two lines and for what came before.
+Context and removed lines can only be real lines of the baseline, in order; only added lines are
+free. The grammar is right-linear: one rule for every place between two lines and for what came
+before.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-
 def delta_grammar(view: View) -> str:
     """Return the grammar, in llguidance's Lark dialect, of the compact deltas of a baseline.
 
-    A hunk starts at any shown line after the hunk before it, goes down without gaps, changes at least
-    one line and may end after any line from its first change on. Frozen lines can be context only,
-    and nothing can be added between two of them.
+    A hunk starts at any shown line after the hunk before it, goes down without gaps, changes at
+    least one line and may end after any line from its first change on. Frozen lines can be
+    context only, and nothing can be added between two of them.
     """
     count = len(view.shown)
     old = [json.dumps(f"{view.lines[i]}\n", ensure_ascii=False)[1:] for i in view.shown]
     frozen = [i in view.frozen for i in view.shown]
     rules = [
         'start: "@@\\n" t0',
-        r"ADDED: /\+[^\n]*\n/",
+        # no character that ends lines elsewhere
+        r"ADDED: /\+[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\n/",
     ]
     for k in range(count + 1):
         inside = k < count and view.joined(k)  # line k follows in the same hunk

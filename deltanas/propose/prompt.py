@@ -15,9 +15,8 @@ def check_template(template: str) -> None:
     """Raise ValueError where a template names an unknown placeholder or shows no source."""
     found = set(Template(template).get_identifiers())
     if unknown := sorted(found - PLACEHOLDERS):
-        raise ValueError(
-            f"the prompt names ${', $'.join(unknown)}; known are ${', $'.join(sorted(PLACEHOLDERS))}"
-        )
+        known = ", $".join(sorted(PLACEHOLDERS))
+        raise ValueError(f"the prompt names ${', $'.join(unknown)}; known are ${known}")
     if not found & {"architecture", "code"}:
         raise ValueError("the prompt shows no source; it must hold $code or $architecture")
 
@@ -31,8 +30,8 @@ def view_of(baseline: Baseline, template: str) -> View:
 def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
     """Return the user turn for one baseline.
 
-    `$code` becomes the source, `$architecture` the source without frozen functions, `$accuracy` the
-    proxy accuracy in percent. Only the validation split's accuracy is ever shown.
+    `$code` becomes the source, `$architecture` the source without frozen functions, `$accuracy`
+    the proxy accuracy in percent. Only the validation split's accuracy is ever shown.
     """
     accuracy = baseline.proxy_accuracy
     return Template(template).substitute(

@@ -101,7 +101,7 @@ class RandomEditProposer:
         seeds: Sequence[int],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, drawn with seed i; an empty reply where none applies."""
+        """Return proposal i for baseline i, drawn with seed i; an empty reply if none applies."""
         proposals = []
         for baseline, seed in zip(baselines, seeds, strict=True):
             began = time.perf_counter()

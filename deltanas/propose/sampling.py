@@ -1,4 +1,4 @@
-"""Sampling with one random stream per reply, so that a reply does not depend on its batch's draws."""
+"""Sampling with one random stream per reply, so that batches do not share their draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 class SeededSampling:
     """Turns greedy decoding into seeded sampling; a transformers `LogitsProcessor`.
 
-    Scores are cut to the top k and the top-p nucleus at the given temperature, then Gumbel noise of
-    the row's own generator is added: the largest sum is a draw from the softmax (Gumbel-max).
+    Scores are cut to the top k and the top-p nucleus at the given temperature, then Gumbel
+    noise of the row's own generator is added: the largest sum is a draw from the softmax
+    (Gumbel-max).
     """
 
     def __init__(

@@ -96,7 +96,10 @@ class WandbTracker:
         self._last_cycle = 0
 
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
-        """Open the run, or go on with it where the id is known already."""
+        """Open the run; online, a known id goes on with its run.
+
+        W&B refuses ids that hold any of `/ \\ # ? % :`.
+        """
         import wandb
 
         # The library's own telemetry asks the process's settings, not the run's, for the mode.

@@ -1,5 +1,16 @@
-"""Gates that never execute candidate code: extraction, application, policy, duplicates, novelty."""
+"""Gates that never execute candidate code: delta, policy, duplicates, novelty."""
 
-from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
+from deltanas.screen.delta import DeltaError, apply_delta, delta_lines, extract_delta
+from deltanas.screen.duplicates import Duplicates
+from deltanas.screen.policy import PolicyError, check_policy
 
-__all__ = ["DeltaError", "apply_delta", "extract_delta"]
+# novelty is imported where it is used: datasketch brings scipy, which takes a while
+__all__ = [
+    "DeltaError",
+    "Duplicates",
+    "PolicyError",
+    "apply_delta",
+    "check_policy",
+    "delta_lines",
+    "extract_delta",
+]

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import islice
 from pathlib import Path
 
 from rich.progress import track
@@ -24,10 +23,12 @@ from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
 from deltanas.propose.random_edit import EditError, random_edit
-from deltanas.source import fingerprint, frozen_lines
+from deltanas.source import frozen_lines
 
 HELD_OUT_FAMILIES = frozenset({"senet", "squeezenet", "vgg", "convmixer", "res2net", "highway"})
-HELD_OUT_SHARE = 20  # one LEMUR network of so many is never seen, neither as baseline nor as answer
+HELD_OUT_SHARE = (
+    20  # one LEMUR network of so many is never seen, neither as baseline nor as answer
+)
 MAX_LINES = 90  # shown lines of a baseline; longer LEMUR networks do not fit the embedded LLM
 LEMUR_SHARES = {"ga": 0.3, "alt": 0.3, "rl": 0.12, "rag": 0.18, "named": 0.06, "ast": 0.04}
 LEMUR_PART = 0.5  # of all baselines; the rest are built-in networks and their descendants
@@ -106,7 +107,7 @@ def improving_delta(
 
 
 def random_delta(code: str, rng: random.Random) -> tuple[str, str] | None:
-    """Return the compact delta of a random edit of 2 to 26 changed lines, and its result, or None."""
+    """Return the compact delta of a random edit and its result, or None if over 26 lines."""
     try:
         edited = random_edit(code, rng)
         delta = compact_delta(shown(code), edited)

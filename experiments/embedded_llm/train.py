@@ -1,7 +1,7 @@
 """Train the embedded LLM: tokenizer, then a small Llama, on the corpus that `corpus.py` makes.
 
-One sequence holds a baseline once and several answers to it; an answer sees the baseline and itself,
-as it would alone, so that the baseline's tokens are computed once for all of them.
+One sequence holds a baseline once and several answers to it; an answer sees the baseline and
+itself, as it would alone, so that the baseline's tokens are computed once for all of them.
 """
 
 from __future__ import annotations
@@ -209,10 +209,17 @@ class EmbeddedLLM(lightning.LightningModule):
             optimizer.step()
         answer_tokens = float((batch["targets"] >= 0).sum())
         self.log_dict(
-            {"loss": loss.detach(), "lr": scale, "minutes": self.spent / 60, "tokens": answer_tokens}
+            {
+                "loss": loss.detach(),
+                "lr": scale,
+                "minutes": self.spent / 60,
+                "tokens": answer_tokens,
+            }
         )
         if batch_idx % 50 == 0:
-            log.info("step %d loss %.3f minutes %.1f", self.global_step // 2, loss, self.spent / 60)
+            log.info(
+                "step %d loss %.3f minutes %.1f", self.global_step // 2, loss, self.spent / 60
+            )
         if left == 0.0:
             self.trainer.should_stop = True
 

@@ -91,8 +91,6 @@ def make_wheel(
     """Return a function that writes the miniature wheel, of any version."""
 
     def make(version: str = "2.1.2") -> Path:
-        folder = tmp_path / "wheels"
-        folder.mkdir(exist_ok=True)
         info = f"nn_dataset-{version}.dist-info"
         files = {
             "ab/nn/nn/__init__.py": "",
@@ -102,9 +100,10 @@ def make_wheel(
         }
         files |= {f"ab/nn/nn/{name}.py": code for name, code in networks.items()}
         for (dataset, epoch, name), rows in statistics.items():
-            path = f"ab/nn/stat/train/img-classification_{dataset}_acc_{name}/{epoch}.json"
-            files[path] = json.dumps(rows)
-        path = folder / f"nn_dataset-{version}-py3-none-any.whl"
+            folder = f"ab/nn/stat/train/img-classification_{dataset}_acc_{name}"
+            files[f"{folder}/{epoch}.json"] = json.dumps(rows)
+        path = tmp_path / "wheels" / f"nn_dataset-{version}-py3-none-any.whl"
+        path.parent.mkdir(exist_ok=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in files.items():
                 archive.writestr(name, text)

@@ -62,6 +62,7 @@ def fake_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     def put(code: str) -> None:
         package = tmp_path / "path" / "pip"
         package.mkdir(parents=True)
+        (package / "__init__.py").touch()
         (package / "__main__.py").write_text(code)
         monkeypatch.setenv("PYTHONPATH", str(package.parent))
 

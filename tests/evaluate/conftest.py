@@ -19,7 +19,7 @@ def local_executor(digits: ImageData) -> Iterator[Executor]:
     with LocalExecutor(
         digits,
         workers=1,
-        timeout_s=6,
+        timeout_s=60,
         memory_gb=1,
         max_parameters=1_000_000,
         max_macs=20_000_000,

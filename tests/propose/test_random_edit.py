@@ -92,7 +92,7 @@ def test_unified_delta_names_its_sides_and_replays() -> None:
 
 
 def numbers(pattern: str, text: str) -> tuple[int, ...]:
-        match = re.search(pattern, text)
+    match = re.search(pattern, text)
     assert match, text
     return tuple(map(int, match.groups()))
 

@@ -159,7 +159,9 @@ def test_a_killed_run_loses_only_the_attempt_in_flight(
     code = KILLED.format(
         path=sys.path, file=str(file), values=asdict(first) | {"verdict": "trained"}
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == -9, done.stderr
     with RunStore(file) as store:
         assert store.attempts() == [first]

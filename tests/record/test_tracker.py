@@ -29,7 +29,7 @@ def _records(directory: Path) -> Iterator[dict[str, Any]]:
         [wandb, "leet", "inspect", "--json", run],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
         env=os.environ | {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"},
     )
@@ -86,7 +86,7 @@ def test_an_offline_run_holds_the_four_figures(
         at_end |= record.get("summary", {}).get("update", {})
     flat = {key: value for key, value in summary.items() if key != "verdicts"}
     assert {key: at_end[key] for key in flat} == flat
-    assert at_end["verdicts.trained"] == 5
+    assert at_end["verdicts"] == summary["verdicts"]
     assert at_end["candidates.nrows"] == 8
 
     axes = {r["metric"]["name"]: r["metric"] for r in records if "metric" in r}
@@ -138,13 +138,16 @@ from pathlib import Path
 from deltanas.record.tracker import WandbTracker
 tracker = WandbTracker(project="deltanas", directory=Path({directory!r}))
 tracker.start("quiet", {{}})
+tracker.log_candidates([])
 tracker.finish(None)
 """
 
 
 def test_offline_means_no_network_until_the_process_ends(tmp_path: Path) -> None:
     code = OFFLINE.format(path=sys.path, directory=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

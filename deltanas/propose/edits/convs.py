@@ -164,7 +164,9 @@ def _resized_pool(view: View, rng: Random) -> list[Span] | None:
     pools = [c for c in view.calls if kind(c).lower().startswith("adaptive")]
     sizes = {square(_pool_size(call)) for call in pools}
     size = sizes.pop() if len(sizes) == 1 else None
-    if size is None or size < 2:
+    reshapes = [c for c in view.calls if kind(c) in ("view", "reshape", "Unflatten", "unflatten")]
+    literal = any(integer(n) == size for call in reshapes for n in view.below(call))
+    if size is None or size < 2 or literal:
         return None
     spans: list[Span] = []
     found = 0

@@ -41,6 +41,7 @@ class Ledger:
         self.used: set[int] = set()  # id of every literal that was understood
 
     def new(self, value: int) -> Width:
+        """Start a width that no literal holds yet."""
         width = Width(value)
         self.widths.append(width)
         return width
@@ -66,8 +67,11 @@ class Ledger:
             other.into = one
         return one
 
-    def consume(self, node: ast.expr | None) -> Width | None:
-        """Bind an input width: the current width, a named one, or a product that holds it."""
+    def consume(self, node: ast.expr | None, *, flat: bool = False) -> Width | None:
+        """Bind an input width: the current width, a named one, or a product that holds it.
+
+        With `flat`, a literal may be a multiple: 9216 features of 256 channels of 6 x 6 pixels.
+        """
         current = self.current.root() if self.current else None
         if node is None:
             return current
@@ -77,7 +81,7 @@ class Ledger:
             if current and value == current.value:
                 current.consumed = True
                 return self.join(current, node)
-            if current and not current.linear and value % current.value == 0 and value > 256:
+            if flat and current and not current.linear and value % current.value == 0:
                 current.consumed = True
                 return self.join(current, node, value // current.value)
             return self.mismatched(node, value)
@@ -100,6 +104,7 @@ class Ledger:
         return width
 
     def mismatched(self, node: ast.Constant, value: int) -> Width:
+        """Bind a literal that is not the current width: to an earlier equal one, or to none."""
         self.mismatch |= self.current is not None
         for width in reversed(self.widths):
             if width.root().value == value and width.root().produced:
@@ -112,6 +117,7 @@ class Ledger:
         return self.join(width, node)
 
     def product(self, node: ast.BinOp) -> Width | None:
+        """Bind the factor of a product that is the current width or a named one."""
         current = self.current.root() if self.current else None
         parts = factors(node)
         for part in parts:

@@ -169,7 +169,9 @@ class Walk:
 
     def _layer(self, call: ast.Call) -> None:
         linear = kind(call) == "Linear"
-        source = self.ledger.consume(argument(call, 0, "in_features" if linear else "in_channels"))
+        source = self.ledger.consume(
+            argument(call, 0, "in_features" if linear else "in_channels"), flat=linear
+        )
         out = self.ledger.produce(argument(call, 1, "out_features" if linear else "out_channels"))
         if out and linear:
             out.linear = True

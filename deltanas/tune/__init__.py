@@ -1,0 +1,8 @@
+"""Which pairs the LLM is tuned on (pure), and LoRA on them (Lightning and PEFT).
+
+Only the pure half is imported here; `deltanas.tune.lora` brings torch, PEFT and Lightning.
+"""
+
+from deltanas.tune.curation import Pair, curate, split
+
+__all__ = ["Pair", "curate", "split"]

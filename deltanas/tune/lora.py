@@ -1,0 +1,225 @@
+"""LoRA on curated pairs: one adapter that goes on training from cycle to cycle."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import (
+    LoraConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from deltanas.tune.curation import Pair
+from deltanas.tune.rendering import render_example
+from deltanas.tune.training import DivergedError, Example, LoraSettings, fit, held_out_loss
+
+__all__ = ["LoraSettings", "LoraTuner", "TuneResult"]
+
+_WEIGHTS = "adapter_model.safetensors"  # the names that PEFT's own from_pretrained looks for
+_ADAPTER = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneResult:
+    """What one cycle of tuning came to."""
+
+    loss_before: float  # held-out loss per answer token, nats
+    loss_after: float | None  # of the new weights, kept or not; None: the training diverged
+    kept: bool  # False: the adapter is what it was before this cycle
+    steps: int  # optimizer steps
+    tokens: int  # tokens trained on, prompts and answers, over all epochs
+    seconds: float
+
+
+class LoraTuner:
+    """Owns the adapter of an LLM.
+
+    The adapter is put into the LLM's own layers at once and does nothing until it is trained;
+    the same object then generates with it. The LLM's weights are frozen and never change.
+    """
+
+    def __init__(
+        self,
+        llm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: LoraSettings,
+        *,
+        max_tokens: int,
+        seed: int,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        """Add a new adapter; `seed` draws its first weights.
+
+        `max_tokens` is the longest pair to train on, prompt and answer together (the LLM's
+        context). Gradient checkpointing trades a second forward pass for memory.
+        Raises ValueError for a target that no layer of the LLM is named after.
+        """
+        names = {name.rpartition(".")[2] for name, _ in llm.named_modules()}
+        missing = sorted(set(settings.targets) - names)
+        if missing:
+            raise ValueError(f"LoRA targets {missing} name no layer of {type(llm).__name__}")
+        self.llm = llm
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.max_tokens = max_tokens
+        self.gradient_checkpointing = gradient_checkpointing
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=settings.r,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=list(settings.targets),
+        )
+        with self._random_state(seed), _old_names():
+            self.adapted = get_peft_model(llm, config)
+        llm.train(False)
+
+    def fits(self, pair: Pair) -> bool:
+        """Say whether prompt and answer fit the LLM's context together."""
+        tokens, _ = render_example(self.tokenizer, pair.prompt, pair.answer)
+        return len(tokens) <= self.max_tokens
+
+    def tune(
+        self, train: Sequence[Pair], held_out: Sequence[Pair], *, seed: int, directory: Path
+    ) -> TuneResult:
+        """Train the adapter on `train`, keep it unless `held_out` got worse, and save it.
+
+        The loss counts answers only. The adapter stays as it was when the held-out loss rises,
+        when the training diverges, and when an exception interrupts it. `directory` appears
+        complete or not at all and replaces one of that name. Other users of torch's random
+        numbers are not disturbed. Afterwards the LLM is in evaluation mode.
+        Raises ValueError for empty pairs on either side, and for a pair over `max_tokens`.
+        """
+        if not train or not held_out:
+            raise ValueError(
+                f"{len(train)} pairs to train on and {len(held_out)} held out; "
+                "both must be 1 or more"
+            )
+        started = time.perf_counter()
+        examples = [self._example(pair) for pair in train]
+        watched = [self._example(pair) for pair in held_out]
+        loss_before = held_out_loss(self.llm, watched, self.settings.batch)
+        before = self._weights()
+        steps, loss_after = 0, math.nan
+        try:
+            with self._random_state(seed), self._checkpointing():
+                steps = fit(self.llm, examples, self.settings, seed=seed)
+            loss_after = held_out_loss(self.llm, watched, self.settings.batch)
+        except DivergedError:
+            pass  # a loss that stays NaN is not kept
+        except BaseException:
+            self._restore(before)
+            raise
+        kept = loss_after <= loss_before  # False for NaN
+        if not kept:
+            self._restore(before)
+        self.llm.train(False)
+        self._save(directory)
+        return TuneResult(
+            loss_before=loss_before,
+            loss_after=loss_after if math.isfinite(loss_after) else None,
+            kept=kept,
+            steps=steps,
+            tokens=self.settings.epochs * sum(len(tokens) for tokens, _ in examples),
+            seconds=time.perf_counter() - started,
+        )
+
+    def load_adapter(self, directory: Path) -> None:
+        """Put a saved adapter's weights in place of the present ones, to go on from them.
+
+        Raises FileNotFoundError when `directory` holds no adapter, and ValueError when that
+        adapter was made with another rank, alpha or targets.
+        """
+        if not (directory / _WEIGHTS).is_file():
+            raise FileNotFoundError(f"{directory} holds no {_WEIGHTS}")
+        saved = LoraConfig.from_pretrained(str(directory))
+        found = (saved.r, saved.lora_alpha, sorted(saved.target_modules or ()))
+        wanted = (self.settings.r, self.settings.alpha, sorted(self.settings.targets))
+        if found != wanted:
+            raise ValueError(
+                f"the adapter in {directory} has rank, alpha, targets {found}; "
+                f"this run's have {wanted}; they must be equal"
+            )
+        set_peft_model_state_dict(self.adapted, load_file(directory / _WEIGHTS))
+
+    def _example(self, pair: Pair) -> Example:
+        tokens, start = render_example(self.tokenizer, pair.prompt, pair.answer)
+        if len(tokens) > self.max_tokens:
+            raise ValueError(
+                f"pair {pair.pair_id!r} has {len(tokens)} tokens; "
+                f"at most {self.max_tokens} fit, and pairs are never cut"
+            )
+        return tokens, start
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {
+            name: weight.detach().clone()
+            for name, weight in self.llm.named_parameters()
+            if weight.requires_grad
+        }
+
+    @torch.no_grad()
+    def _restore(self, weights: dict[str, Tensor]) -> None:
+        for name, weight in self.llm.named_parameters():
+            if name in weights:
+                weight.copy_(weights[name])
+        self.llm.zero_grad(set_to_none=True)
+        self.llm.train(False)
+
+    def _save(self, directory: Path) -> None:
+        """Write the two files that PEFT reads, beside `directory`, then move them there."""
+        partial = directory.with_name(f".{directory.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed here
+        partial.mkdir(parents=True)
+        state = get_peft_model_state_dict(self.adapted, save_embedding_layers=False)
+        weights = {name: weight.contiguous().cpu() for name, weight in state.items()}
+        save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
+        self.adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+        if directory.exists():
+            shutil.rmtree(directory)
+        partial.replace(directory)
+
+    @contextmanager
+    def _random_state(self, seed: int) -> Iterator[None]:
+        """Seed torch's global generators, and give back their states afterwards."""
+        devices = [self.llm.device] if self.llm.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            yield
+
+    @contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        if not self.gradient_checkpointing:
+            yield
+            return
+        with _old_names():
+            self.llm.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            with _old_names():
+                self.llm.gradient_checkpointing_disable()  # type: ignore[no-untyped-call]
+            self.llm.disable_input_require_grads()
+
+
+@contextmanager
+def _old_names() -> Iterator[None]:
+    """Accept the old names of gradient checkpointing: PEFT and transformers < 5.23 need them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", ".*gradient_checkpointing.* is deprecated", FutureWarning
+        )
+        yield

@@ -1,0 +1,181 @@
+"""The whole program on the smallest real search: embedded LLM, digits, jail, LoRA, report."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deltanas.record.names import SUMMARY_KEYS
+from deltanas.records import Verdict
+
+SMALL = (
+    "protocol.cycles=2",
+    "protocol.candidates=4",
+    "protocol.finalists=4",
+    "protocol.finalist_epochs=2",
+)
+
+
+def run(directory: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deltanas", f"hydra.run.dir={directory}", *overrides],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+
+
+def rows(directory: Path) -> list[dict[str, object]]:
+    connection = sqlite3.connect(directory / "run.sqlite")
+    connection.row_factory = sqlite3.Row
+    with connection:
+        found = connection.execute("SELECT * FROM attempts ORDER BY cycle, slot").fetchall()
+    connection.close()
+    return [dict(row) for row in found]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("run") / "first"
+    process = run(directory, *SMALL)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.rstrip().splitlines()[-1] == str(directory)
+    return directory
+
+
+def test_the_run_directory_holds_what_it_promises(finished: Path):
+    for name in ("run.sqlite", "summary.json", "report.html", ".hydra/config.yaml"):
+        assert (finished / name).is_file(), name
+    assert (finished / "adapters").is_dir()
+
+
+def test_the_summary_counts_every_attempt(finished: Path):
+    summary = json.loads((finished / "summary.json").read_text())
+    assert tuple(summary) == SUMMARY_KEYS
+    assert summary["attempted"] == 8
+    assert sum(summary["verdicts"].values()) == 8
+    assert set(summary["verdicts"]) == {verdict.value for verdict in Verdict}
+    assert summary["valid"] == summary["verdicts"]["trained"]
+    assert 0 < summary["valid_rate"] <= 1
+
+
+def test_every_attempt_is_a_row_with_what_was_asked_and_answered(finished: Path):
+    found = rows(finished)
+    assert [(row["cycle"], row["slot"]) for row in found] == [
+        (c, s) for c in range(2) for s in range(4)
+    ]
+    for row in found:
+        assert row["prompt"]
+        assert row["reply"]
+        assert (row["proxy_accuracy"] is not None) == (row["verdict"] == "trained")
+
+
+def test_the_tracker_holds_the_four_figures(finished: Path):
+    (offline,) = (finished / "wandb").glob("offline-run-*")
+    wandb = Path(sys.executable).with_name("wandb")
+    process = subprocess.run(
+        [wandb, "leet", "inspect", "--json", offline], capture_output=True, text=True, check=True
+    )
+    for key in (
+        "cycle/valid_rate",
+        "cycle/mean_first_epoch_accuracy",
+        "cycle/delta_lines",
+        "spearman_rho",
+    ):
+        assert key in process.stdout
+
+
+def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path: Path):
+    process = run(tmp_path / "again", *SMALL, "tracker=none")
+    assert process.returncode == 0, process.stderr
+    keys = ("attempt_id", "parent_id", "verdict", "reply", "proxy_accuracy", "admitted")
+    first, again = rows(finished), rows(tmp_path / "again")
+    assert [[row[k] for k in keys] for row in first] == [[row[k] for k in keys] for row in again]
+
+
+@pytest.mark.parametrize("ablation", ["random_edit", "free_decoding", "no_lora", "no_novelty"])
+def test_every_ablation_runs(ablation: str, tmp_path: Path):
+    process = run(
+        tmp_path / "run",
+        f"ablation={ablation}",
+        "tracker=none",
+        "protocol.cycles=1",
+        "protocol.candidates=4",
+        "protocol.finalists=0",
+    )
+    assert process.returncode == 0, process.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["ablation"] == ablation
+    assert summary["attempted"] == 4
+    assert summary["spearman_rho"] is None
+
+
+def test_an_interrupted_run_keeps_its_rows_and_writes_its_summary(tmp_path: Path):
+    directory = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "deltanas",
+            f"hydra.run.dir={directory}",
+            "ablation=random_edit",
+            "tracker=none",
+            "protocol.cycles=100",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (directory / "run.sqlite").exists() and rows_so_far(directory) >= 3:
+            break
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert output.rstrip().splitlines()[-1] == str(directory)
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["attempted"] == len(rows(directory)) >= 3
+
+
+def rows_so_far(directory: Path) -> int:
+    try:
+        return len(rows(directory))
+    except sqlite3.OperationalError:  # not created yet
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("llm=mistrl",), "Available options in 'llm'"),
+        (("cyles=3",), "Could not override 'cyles'"),
+        (("protocol.cycles=-3",), "protocol.cycles=-3 is out of range"),
+        (("archive=lemur", "archive.path=/nowhere.sqlite"), "deltanas-lemur fetch"),
+    ],
+)
+def test_bad_input_ends_in_one_clear_message(
+    overrides: tuple[str, ...], message: str, tmp_path: Path
+):
+    process = run(tmp_path / "run", *overrides)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_an_unwritable_run_directory_is_named(tmp_path: Path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    process = run(blocker / "run")
+    assert process.returncode == 2
+    assert str(blocker) in process.stderr
+    assert "Traceback" not in process.stderr
