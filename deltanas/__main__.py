@@ -163,6 +163,7 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
         template=config.llm.prompt,
         dataset=config.dataset.name,
         locked=config.decoding is Decoding.locked,
+        lock_names=config.llm.lock_names,
     )
     if not config.lora.enabled:
         return proposer, None

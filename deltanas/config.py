@@ -61,6 +61,7 @@ class LLMConfig:
     top_k: int = _bounded(50, 1)
     top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
     batch: int = _bounded(8, 1)  # replies sampled at once
+    lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
 
 

@@ -51,12 +51,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_the_package_and_its_configuration_only(wheel: Path) -> None:
+    caches = {"__pycache__", ".ruff_cache", ".mypy_cache"}
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == {
         path.relative_to(ROOT).as_posix().replace("conf/", "deltanas/conf/", top == "conf")
         for top in ("conf", "deltanas")
         for path in (ROOT / top).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not caches & set(path.parts)
     }
     assert {"deltanas/__main__.py", "deltanas/conf/config.yaml"} <= names
 

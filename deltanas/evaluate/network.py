@@ -100,7 +100,7 @@ def _sentence(error: BaseException) -> str:
         if frame.f_code.co_filename == FILENAME:
             layer = ""
             line = f" (line {number}: {linecache.getline(FILENAME, number).strip()[:80]})"
-        elif type(module).__module__.startswith("torch.nn.modules."):
+        elif isinstance(module, nn.Module) and type(module).__module__.startswith("torch.nn."):
             layer = f" in {type(module).__name__}({module.extra_repr()[:60]})"
     room = REASON_CAP - len(layer) - len(line) - 60
     return f"{type(error).__name__}: {text[:room]}{layer}{line}"

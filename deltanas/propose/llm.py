@@ -158,6 +158,8 @@ class TransformersLLM:
                 input_ids=inputs,
                 attention_mask=padded["attention_mask"].to(self.network.device),
                 do_sample=False,  # SeededSampling draws
+                cache_implementation="static",  # a growing cache is copied at every token
+                disable_compile=True,
                 max_new_tokens=self.max_new_tokens,
                 logits_processor=LogitsProcessorList(processors),
                 pad_token_id=self.tokenizer.pad_token_id,

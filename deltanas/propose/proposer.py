@@ -9,7 +9,7 @@ from typing import Protocol
 
 from deltanas.propose.hunks import number_hunks
 from deltanas.propose.llm import LanguageModel, Reply
-from deltanas.propose.locked import delta_grammar
+from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.prompt import check_template, render_prompt, view_of
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
 from deltanas.records import Baseline, Proposal
@@ -39,10 +39,19 @@ class Proposer(Protocol):
 class LLMProposer:
     """Asks a language model, freely or locked to the lines of the baseline."""
 
-    def __init__(self, llm: LanguageModel, *, template: str, dataset: str, locked: bool) -> None:
+    def __init__(
+        self,
+        llm: LanguageModel,
+        *,
+        template: str,
+        dataset: str,
+        locked: bool,
+        lock_names: bool = False,
+    ) -> None:
         """Raise ValueError for a template with unknown placeholders or without source."""
         check_template(template)
-        self.llm, self.template, self.dataset, self.locked = llm, template, dataset, locked
+        self.llm, self.template, self.dataset = llm, template, dataset
+        self.locked, self.lock_names = locked, lock_names
 
     def fits(self, baseline: Baseline) -> bool:
         """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
@@ -61,7 +70,9 @@ class LLMProposer:
         """Return proposal i for baseline i, drawn with seed i."""
         prompts = [render_prompt(self.template, b, self.dataset) for b in baselines]
         views = [view_of(baseline, self.template) for baseline in baselines]
-        grammars = [delta_grammar(view) for view in views] if self.locked else None
+        grammars = None
+        if self.locked:
+            grammars = [delta_grammar(view, lock_names=self.lock_names) for view in views]
         replies = self.llm.generate(prompts, seeds, grammars, on_reply)
         return [
             Proposal(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Callable, Mapping
+from operator import eq
 from random import Random
 
 from deltanas.propose.edits import blocks, convs, layers, modules, widths
-from deltanas.propose.edits.view import view_of
+from deltanas.propose.edits.view import View, view_of
 
 Operator = Callable[[str, Random], str | None]
 
@@ -60,7 +61,7 @@ def random_edit(code: str, rng: Random, *, operators: int | None = None) -> str:
         if result is None or view_of(result).fixed_text() != fixed:
             continue
         text = "".join(result.split())
-        if text not in seen and not _equal(view_of(result).tree, view_of(code).tree):
+        if text not in seen and not _equal(view_of(result), view_of(code)):
             seen.add(text)
             edited, done = result, done + 1
     if not done:
@@ -70,15 +71,19 @@ def random_edit(code: str, rng: Random, *, operators: int | None = None) -> str:
     return edited
 
 
-def _equal(one: object, other: object) -> bool:
-    """Tell whether two syntax trees are the same, whatever their layout."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if not isinstance(one, ast.AST):
-        return type(one) is type(other) and one == other
-    return type(one) is type(other) and all(
-        _equal(getattr(one, name), getattr(other, name)) for name in one._fields
+def _equal(one: View, other: View) -> bool:
+    """Tell whether two texts hold the same architecture, whatever their layout."""
+    return len(one.nodes) == len(other.nodes) and all(
+        map(eq, map(_content, one.nodes), map(_content, other.nodes))
     )
+
+
+def _content(node: ast.AST) -> tuple[object, ...]:
+    if isinstance(node, ast.Constant):
+        return type(node.value), node.value
+    if isinstance(node, ast.Name):
+        return ast.Name, node.id
+    return type(node), getattr(node, "attr", None), getattr(node, "arg", None)
 
 
 def unified_delta(before: str, after: str) -> str:

@@ -212,7 +212,7 @@ class LoraTuner:
         finally:
             with _old_names():
                 self.llm.gradient_checkpointing_disable()  # type: ignore[no-untyped-call]
-            self.llm.disable_input_require_grads()
+            self.llm.disable_input_require_grads()  # type: ignore[no-untyped-call]
 
 
 @contextmanager

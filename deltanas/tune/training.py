@@ -35,10 +35,10 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSettings:
-    """How an adapter is trained; the defaults are the paper's (arXiv 2605.04903, section 4).
+    """How an adapter is trained; the defaults are the paper's (arXiv 2605.04903).
 
-    The paper adapts `lm_head` too, which is left out: with tied embeddings, as the embedded LLM
-    has, it would change the input side as well.
+    The paper adapts `lm_head` too, which the defaults leave out: its adapter is the largest, and
+    where input and output embeddings are tied it cannot be merged into the weights.
     """
 
     r: int = 32  # rank, > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,19 +61,15 @@ def wait_for(look: Callable[[], T], patience_s: float = 60.0) -> T:
 
 
 def memory_holds(process: int, *needles: bytes) -> list[bool]:
-    """Tell for each needle whether it is in the memory of a process."""
+    """Tell for each needle whether it is in the writable memory of a process."""
     found = [False] * len(needles)
     with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{process}/maps").read_text().splitlines():
-            first, last, rights, name = re.match(
-                r"(\w+)-(\w+) (\S+) \S+ \S+ \S+\s*(.*)", line
-            ).groups()
-            if "r" not in rights or name.endswith((".so", "]")) and name != "[heap]":
+            addresses, rights = line.split()[:2]
+            first, last = (int(address, 16) for address in addresses.split("-"))
+            if not rights.startswith("rw"):
                 continue
-            memory.seek(int(first, 16))
-            try:
-                held = memory.read(int(last, 16) - int(first, 16))
-            except OSError:
-                continue  # reserved, never touched
+            memory.seek(first)
+            held = memory.read(last - first)
             found = [old or needle in held for old, needle in zip(found, needles, strict=True)]
     return found

@@ -36,6 +36,7 @@ def test_an_endless_candidate_and_its_children_are_killed() -> None:
     data = blank_data(image_size=8, channels=1, num_classes=2)
     endless = network(training="os.fork(); [time.sleep(1) for _ in range(10**6)]")
     with LocalExecutor(data, workers=1, timeout_s=2, **SIZES) as executor:
+        evaluate(executor, make_job(network(), epochs=0))  # warm
         thread, found = in_background(executor, make_job(endless))
         (family,) = wait_for(
             lambda: [lane for lane in lanes() if len(lane) == 4 and lane[0] not in others]
@@ -49,6 +50,7 @@ def test_an_endless_candidate_and_its_children_are_killed() -> None:
 
 
 def test_a_worker_that_dies_is_replaced_and_its_job_repeated(local_executor: Executor) -> None:
+    evaluate(local_executor, make_job(network(), epochs=0))  # warm
     code = network(training="time.sleep(0.05)")
     thread, found = in_background(local_executor, make_job(code))
     ((_, worker, _),) = wait_for(lambda: [lane for lane in lanes() if len(lane) == 3])
@@ -60,6 +62,7 @@ def test_a_worker_that_dies_is_replaced_and_its_job_repeated(local_executor: Exe
 def test_a_job_that_loses_two_workers_is_no_verdict_on_the_network(
     local_executor: Executor,
 ) -> None:
+    evaluate(local_executor, make_job(network(), epochs=0))  # warm
     code = network(training="time.sleep(0.05)")
     thread, found = in_background(local_executor, make_job(code))
     killed: set[int] = set()

@@ -7,7 +7,8 @@ import pytest
 
 from deltanas.propose.hunks import View, compact_delta, number_hunks
 from deltanas.propose.llm import TransformersLLM
-from deltanas.propose.locked import delta_grammar, grammar_tokenizer
+from deltanas.propose.grammar import delta_grammar
+from deltanas.propose.locked import grammar_tokenizer
 from deltanas.propose.prompt import check_template, render_answer, render_prompt
 from deltanas.propose.proposer import LLMProposer, RandomEditProposer
 from deltanas.propose.random_edit import random_edit

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_the_same_seed_gives_the_same_adapter(
     assert not equal(ends[0], ends[2])
 
 
-@pytest.mark.parametrize(("lr", "diverges"), [(3.0, False), (1e30, True)])
+@pytest.mark.parametrize(("lr", "diverges"), [(0.02, False), (1e30, True)])
 def test_a_worse_adapter_is_rolled_back(
     llm: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -133,7 +134,8 @@ def test_a_worse_adapter_is_rolled_back(
 ) -> None:
     tuner = make_tuner(llm, tokenizer, lr=lr)
     weights, logits = weights_of(llm, trainable=True), logits_of(llm)
-    result = tuner.tune(PAIRS[:2], PAIRS[2:], seed=0, directory=tmp_path / "cycle_00")
+    train, held_out = make_pair(0, answer="a" * 30), make_pair(1, answer="z" * 30)
+    result = tuner.tune([train], [held_out], seed=0, directory=tmp_path / "cycle_00")
     assert not result.kept
     if diverges:
         assert result.loss_after is None
@@ -167,7 +169,10 @@ def test_a_saved_adapter_loads_again(
     resumed = make_tuner(fresh(), tokenizer)
     resumed.load_adapter(directory)
     assert torch.equal(logits_of(resumed.llm), tuned)
-    assert torch.equal(logits_of(PeftModel.from_pretrained(fresh(), str(directory))), tuned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT 0.21 with transformers 5.23
+        others = PeftModel.from_pretrained(fresh(), str(directory))
+    assert torch.equal(logits_of(others), tuned)
     with pytest.raises(ValueError, match=r"has rank, alpha, targets \(4, 8"):
         make_tuner(fresh(), tokenizer, alpha=16).load_adapter(directory)
 

@@ -1,0 +1,169 @@
+"""The grammar of the deltas of one baseline, in llguidance's Lark dialect.
+
+Context and removed lines can only be real lines of the baseline, in order. What is added instead of
+removed lines opens and closes the brackets that those did, and, where names are locked, uses only
+names that the baseline uses or that belong to the field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from deltanas.propose.hunks import HUNK, View
+
+LONGEST_RUN = 16  # lines removed in one go
+PAIRS = {")": "(", "]": "[", "}": "{"}
+
+# what an edit may bring in, besides the names of the baseline
+LAYERS = """AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool2d BatchNorm2d Conv2d Dropout Dropout2d ELU
+    Flatten GELU GroupNorm Hardswish Identity InstanceNorm2d LayerNorm LeakyReLU Linear MaxPool2d
+    Mish Module ModuleList PReLU ReLU ReLU6 Sequential Sigmoid SiLU Softmax Tanh Upsample"""
+FUNCTIONS = """adaptive_avg_pool2d adaptive_max_pool2d append avg_pool2d cat dropout elu extend
+    flatten forward gelu hardswish leaky_relu max_pool2d mean mish relu reshape sigmoid silu size
+    softmax sum tanh view"""
+ARGUMENTS = """affine bias ceil_mode count_include_pad dilation dim eps groups inplace kernel_size
+    mode momentum negative_slope num_channels num_groups output_size p padding padding_mode
+    scale_factor start_dim stride"""
+PYTHON = """__init__ and class def elif else False for if in int len max min None not or range
+    return self super True"""
+PARTS = "ChannelGate Residual block body excite extra gate pool reduction skip squeeze x"
+FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {PARTS}".split())
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # among them all that ends lines for some reader
+
+
+def brackets(lines: Iterable[str]) -> str:
+    """Return the brackets that some lines leave open or close beyond themselves: `)` or `](`."""
+    left: list[str] = []
+    for character in "".join(_STRING.sub("", line) for line in lines):
+        if character in PAIRS and left and left[-1] == PAIRS[character]:
+            left.pop()
+        elif character in "()[]{}":
+            left.append(character)
+    return "".join(left)
+
+
+def delta_grammar(view: View, *, lock_names: bool = False) -> str:
+    """Return the grammar of the compact deltas of a baseline.
+
+    A hunk starts at any shown line after the hunk before it and goes down without gaps. It changes
+    at least one line: a run of up to 16 lines removed, one of lines added, or one after the other.
+    Frozen lines can be context only, and nothing can be added between two of them.
+    """
+    rows = _Rows(view)
+    rules = ['start: "@@\\n" t0', *_added(view if lock_names else None)]
+    for k in range(len(view.shown) + 1):
+        rules += rows.at(k)
+    for signature, name in sorted(rows.signatures.items(), key=lambda item: item[1]):
+        parts = " ".join(f'"{bracket}" text' for bracket in signature)
+        rules.append(f'{name}: "+" text {parts} "\\n"')
+    return "\n".join(rules) + "\n"
+
+
+class _Rows:
+    """The rules of every place between two shown lines.
+
+    At place k: `t` starts a hunk at line k or later, `h` goes on unchanged so far, `c` follows a
+    change, `d` follows context after a change, `r` removes the lines from s to k.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.count = len(view.shown)
+        self.lines = [view.lines[i] for i in view.shown]
+        self.frozen = [i in view.frozen for i in view.shown]
+        self.signatures: dict[str, str] = {}
+        self.slides = [
+            _slide(brackets(view.lines[: view.shown[k]])) if k < self.count else ""
+            for k in range(self.count + 1)
+        ]
+
+    def at(self, k: int) -> list[str]:
+        rules = []
+        inside = k < self.count and self.view.joined(k)
+        if k < self.count:
+            line = json.dumps(f"{self.lines[k]}\n", ensure_ascii=False)[1:]
+            rules.append(f'KEPT{k}: " {line}')
+            if not self.frozen[k]:
+                rules.append(f'REMOVED{k}: "-{line}')
+            later = [f"t{k + 1}"] if k + 1 < self.count else []
+            rules.append(_rule(f"t{k}", [f"KEPT{k} h{k + 1}", *self._remove(k, k), *later]))
+        if k == 0:
+            return rules
+        goes_on = [f"KEPT{k}"] if inside else []
+        change = self._remove(k, k) if inside else []
+        if not (inside and self.frozen[k] and self.frozen[k - 1]):
+            change += [f"{added} c{k}" for added in self._additions("", k)]
+        end = ["", f'"{HUNK}\\n" t{k}'] if k < self.count else [""]
+        rules.append(_rule(f"h{k}", [f"{kept} h{k + 1}" for kept in goes_on] + change))
+        rules.append(_rule(f"c{k}", [*end, *(f"{kept} d{k + 1}" for kept in goes_on)]))
+        rules.append(_rule(f"d{k}", [*end, *(f"{kept} d{k + 1}" for kept in goes_on), *change]))
+        for start in range(max(0, k - LONGEST_RUN), k):
+            if self._is_run(start, k):
+                signature = brackets(self.lines[start:k])
+                choices = [f"{added} c{k}" for added in self._additions(signature, start)]
+                if signature in ("", self.slides[start]):
+                    choices.append(f"c{k}")
+                if inside:
+                    choices += self._remove(start, k)
+                rules.append(_rule(f"r{start}_{k}", choices))
+        return rules
+
+    def _remove(self, start: int, k: int) -> list[str]:
+        if self.frozen[k] or k + 1 - start > LONGEST_RUN:
+            return []
+        return [f"REMOVED{k} r{start}_{k + 1}"]
+
+    def _is_run(self, start: int, end: int) -> bool:
+        return not any(self.frozen[start:end]) and all(
+            self.view.joined(i) for i in range(start + 1, end)
+        )
+
+    def _additions(self, signature: str, k: int) -> list[str]:
+        """Return the rules of what may stand at line k instead of lines with this signature."""
+        slide = self.slides[k]
+        allowed = ["", slide] if signature in ("", slide) else [signature]
+        return [
+            self.signatures.setdefault(each, f"a{len(self.signatures)}")
+            for each in dict.fromkeys(allowed)
+        ]
+
+
+def _slide(open_brackets: str) -> str:
+    """Return `][` inside a list, `)(` inside a call: text that ends it and starts another."""
+    if not open_brackets:
+        return ""
+    opener = open_brackets[-1]
+    return next(closer for closer, each in PAIRS.items() if each == opener) + opener
+
+
+def _rule(name: str, choices: list[str]) -> str:
+    return f"{name}: {' | '.join(choices)}" if choices else f"{name}: {_NEVER}"
+
+
+_NEVER = "/[^\\x00-\\u{10FFFF}]/"
+
+
+def _added(view: View | None) -> list[str]:
+    """Return the rules of added text: brackets in pairs; with a view, only its names and the field's."""
+    rules = [
+        'text: (ATOM | "\\n+" | "(" text ")" | "[" text "]" | "{" text "}")*',
+    ]
+    if view is None:
+        return [*rules, f"ATOM: /[^()\\[\\]{{}}{_CONTROL}]+/"]
+    code = "\n".join(view.lines[i] for i in view.shown)
+    names = set(_NAME.findall(code)) | FIELD
+    stems = {name.rstrip("0123456789") for name in names}
+    numbered = sorted(stem for stem in stems if f"{stem}1" in names or f"{stem}2" in names)
+    strings = sorted({re.escape(text).replace("/", "\\/") for text in _STRING.findall(code)})
+    words = [*(f"{re.escape(stem)}[0-9]{{1,2}}" for stem in numbered), *sorted(names), *strings]
+    word = f"({'|'.join(words)}|[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?)"
+    mark = "[ =,.:*+\\-\\/%<>!]"
+    return [
+        *rules,
+        f"ATOM: /{mark}+({word}({mark}+{word})*{mark}*)?|{word}({mark}+{word})*{mark}*/",
+    ]
