@@ -243,6 +243,8 @@ def _conclude(search: Search, wall_seconds: float, console: Console) -> None:
 def main() -> None:
     """Run the program; input that cannot be used ends in one message without a traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing its own traceback
+    # read when torch loads: threads that spin while another process has the core cost up to 88 x
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         _run()
     except (ConfigError, HydraException, OmegaConfBaseException) as error:

@@ -315,7 +315,8 @@ class Search:
             if self.tuner.fits(pair):
                 self.pairs.append(pair)
         lora = self.config.lora
-        rng = random.Random(derive_seed(self.config.seed, cycle, "pairs"))
+        # the same draws every cycle, so that a baseline that was held out stays held out
+        rng = random.Random(derive_seed(self.config.seed, "pairs"))
         chosen = curate(
             self.pairs,
             limit=lora.pairs,

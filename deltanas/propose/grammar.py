@@ -1,8 +1,8 @@
 """The grammar of the deltas of one baseline, in llguidance's Lark dialect.
 
-Context and removed lines can only be real lines of the baseline, in order. What is added instead of
-removed lines opens and closes the brackets that those did, and, where names are locked, uses only
-names that the baseline uses or that belong to the field.
+Context and removed lines can only be real lines of the baseline, in order. What is added instead
+of removed lines opens and closes the brackets that those did, and, where names are locked, uses
+only names that the baseline uses or that belong to the field.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ _NEVER = "/[^\\x00-\\u{10FFFF}]/"
 
 
 def _added(view: View | None) -> list[str]:
-    """Return the rules of added text: brackets in pairs; with a view, only its names and the field's."""
+    """Return the rules of added text: paired brackets and, with a view, only known names."""
     rules = [
         'text: (ATOM | "\\n+" | "(" text ")" | "[" text "]" | "{" text "}")*',
     ]

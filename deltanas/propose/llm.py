@@ -49,6 +49,15 @@ class LanguageModel(Protocol):
         ...
 
 
+def _device(name: str) -> str:
+    """Return the device to use; `auto` is the GPU where there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
 class TransformersLLM:
     """A causal LM of transformers in this process, sampled in batches of similar length."""
 
@@ -77,10 +86,8 @@ class TransformersLLM:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left")
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.network: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype)
-        ).to(device)
-        self.network.eval()
+        network: Any = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
+        self.network = network.to(_device(device)).eval()
         self.context, self.max_new_tokens, self.batch = context, max_new_tokens, batch
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
         self._grammar_tokenizer: Any = None

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import llguidance
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerFast
 
 
 class LockedDecoding:
@@ -66,7 +66,7 @@ class LockedDecoding:
 
 
 def grammar_tokenizer(
-    tokenizer: PreTrainedTokenizerBase, vocabulary: int
+    tokenizer: PreTrainedTokenizerFast, vocabulary: int
 ) -> llguidance.LLTokenizer:
     """Return llguidance's view of a fast tokenizer; `vocabulary` is the width of the logits."""
     import llguidance.hf

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
+from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import View, compact_delta, number_hunks
 from deltanas.propose.llm import TransformersLLM
-from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.locked import grammar_tokenizer
 from deltanas.propose.prompt import check_template, render_answer, render_prompt
 from deltanas.propose.proposer import LLMProposer, RandomEditProposer
