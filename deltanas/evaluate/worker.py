@@ -184,7 +184,6 @@ def _environment(threads: int) -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
         "PYTHONHASHSEED": "0",  # sets iterate alike in every run
-        "PYTHONDONTWRITEBYTECODE": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours

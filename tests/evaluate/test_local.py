@@ -122,7 +122,6 @@ def test_a_candidate_finds_an_empty_environment(
         "MALLOC_TRIM_THRESHOLD_",
         "OMP_NUM_THREADS",
         "OMP_WAIT_POLICY",
-        "PYTHONDONTWRITEBYTECODE",
         "PYTHONHASHSEED",
         "PYTHONPATH",
     }

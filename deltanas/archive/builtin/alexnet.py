@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class Net(nn.Module):
@@ -14,7 +14,7 @@ class Net(nn.Module):
         self.device = device
         channels = in_shape[1]
         num_classes = out_shape[0]
-        dropout = prm["dropout"]
+        dropout = prm['dropout']
         self.features = nn.Sequential(
             nn.Conv2d(channels, 24, kernel_size=5, padding=2),
             nn.BatchNorm2d(24),
@@ -50,7 +50,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class Net(nn.Module):
@@ -20,13 +20,13 @@ class Net(nn.Module):
             nn.Conv2d(32, 32, kernel_size=3, stride=2, padding=1),
             nn.BatchNorm2d(32),
             nn.ReLU(inplace=True),
-            nn.Dropout2d(prm["dropout"]),
+            nn.Dropout2d(prm['dropout']),
             nn.Conv2d(32, 64, kernel_size=3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(64, 64, kernel_size=3, stride=2, padding=1),
             nn.BatchNorm2d(64),
             nn.ReLU(inplace=True),
-            nn.Dropout2d(prm["dropout"]),
+            nn.Dropout2d(prm['dropout']),
             nn.Conv2d(64, 64, kernel_size=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(64, num_classes, kernel_size=1),
@@ -41,7 +41,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class ECA(nn.Module):
@@ -37,7 +37,7 @@ class Net(nn.Module):
         self.bn3 = nn.BatchNorm2d(96)
         self.att3 = ECA(kernel_size=5)
         self.pool = nn.MaxPool2d(kernel_size=2, stride=2)
-        self.dropout = nn.Dropout(prm["dropout"])
+        self.dropout = nn.Dropout(prm['dropout'])
         self.fc = nn.Linear(96, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class GatedConv(nn.Module):
@@ -32,7 +32,7 @@ class Net(nn.Module):
             layers += [GatedConv(in_channels, width, stride)]
             in_channels = width
         self.layers = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(prm["dropout"])
+        self.dropout = nn.Dropout(prm['dropout'])
         self.fc1 = nn.Linear(in_channels, 64)
         self.fc2 = nn.Linear(64, num_classes)
 
@@ -47,7 +47,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

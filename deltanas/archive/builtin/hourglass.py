@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum"}
+    return {'lr', 'momentum'}
 
 
 def conv_block(in_channels, out_channels):
@@ -35,9 +35,9 @@ class Net(nn.Module):
         skip1 = self.encode1(x)
         skip2 = self.encode2(self.pool(skip1))
         x = self.middle(self.pool(skip2))
-        x = F.interpolate(x, size=skip2.shape[-2:], mode="nearest")
+        x = F.interpolate(x, size=skip2.shape[-2:], mode='nearest')
         x = self.decode2(torch.cat([x, skip2], dim=1))
-        x = F.interpolate(x, size=skip1.shape[-2:], mode="nearest")
+        x = F.interpolate(x, size=skip1.shape[-2:], mode='nearest')
         x = self.decode1(torch.cat([x, skip1], dim=1))
         x = F.adaptive_max_pool2d(x, 2)
         x = torch.flatten(x, 1)
@@ -46,7 +46,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

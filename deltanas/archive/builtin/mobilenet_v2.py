@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class InvertedResidual(nn.Module):
@@ -52,7 +52,7 @@ class Net(nn.Module):
             in_channels = width
         features += [nn.Conv2d(in_channels, 128, kernel_size=1), nn.ReLU6(inplace=True)]
         self.features = nn.Sequential(*features)
-        self.dropout = nn.Dropout(prm["dropout"])
+        self.dropout = nn.Dropout(prm['dropout'])
         self.classifier = nn.Linear(128, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class NiNBlock(nn.Module):
@@ -38,7 +38,7 @@ class Net(nn.Module):
         self.block2 = NiNBlock(24, 48, kernel_size=3, stride=1)
         self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.block3 = NiNBlock(48, 64, kernel_size=3, stride=1)
-        self.dropout = nn.Dropout(prm["dropout"])
+        self.dropout = nn.Dropout(prm['dropout'])
         self.head = nn.Conv2d(64, num_classes, kernel_size=1)
         self.global_pool = nn.AdaptiveAvgPool2d(1)
 
@@ -52,7 +52,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

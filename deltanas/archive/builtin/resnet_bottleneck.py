@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class Bottleneck(nn.Module):
@@ -52,7 +52,7 @@ class Net(nn.Module):
                 in_channels = width * Bottleneck.expansion
         self.layers = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(prm["dropout"])
+        self.dropout = nn.Dropout(prm['dropout'])
         self.fc = nn.Linear(in_channels, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class Fire(nn.Module):
@@ -41,7 +41,7 @@ class Net(nn.Module):
             Fire(96, 24, 48),
         )
         self.classifier = nn.Sequential(
-            nn.Dropout(prm["dropout"]),
+            nn.Dropout(prm['dropout']),
             nn.Conv2d(96, num_classes, kernel_size=1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
@@ -54,7 +54,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class Net(nn.Module):
@@ -14,11 +14,11 @@ class Net(nn.Module):
         self.device = device
         channels = in_shape[1]
         num_classes = out_shape[0]
-        config = [16, 16, "M", 32, 32, "M", 64, 64]
+        config = [16, 16, 'M', 32, 32, 'M', 64, 64]
         layers = []
         in_channels = channels
         for width in config:
-            if width == "M":
+            if width == 'M':
                 layers += [nn.MaxPool2d(kernel_size=2, stride=2)]
             else:
                 layers += [
@@ -32,7 +32,7 @@ class Net(nn.Module):
         self.classifier = nn.Sequential(
             nn.Linear(in_channels, 128),
             nn.ReLU(inplace=True),
-            nn.Dropout(prm["dropout"]),
+            nn.Dropout(prm['dropout']),
             nn.Linear(128, num_classes),
         )
 
@@ -45,7 +45,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 
 def supported_hyperparameters():
-    return {"lr", "momentum", "dropout"}
+    return {'lr', 'momentum', 'dropout'}
 
 
 class WideBlock(nn.Module):
@@ -33,9 +33,9 @@ class Net(nn.Module):
         num_classes = out_shape[0]
         widen = 3
         self.conv = nn.Conv2d(channels, 16, kernel_size=3, padding=1, bias=False)
-        self.block1 = WideBlock(16, 8 * widen, 1, prm["dropout"])
-        self.block2 = WideBlock(8 * widen, 16 * widen, 2, prm["dropout"])
-        self.block3 = WideBlock(16 * widen, 24 * widen, 2, prm["dropout"])
+        self.block1 = WideBlock(16, 8 * widen, 1, prm['dropout'])
+        self.block2 = WideBlock(8 * widen, 16 * widen, 2, prm['dropout'])
+        self.block3 = WideBlock(16 * widen, 24 * widen, 2, prm['dropout'])
         self.bn = nn.BatchNorm2d(24 * widen)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(24 * widen, num_classes)
@@ -52,7 +52,7 @@ class Net(nn.Module):
     def train_setup(self, prm):
         self.to(self.device)
         self.criteria = (nn.CrossEntropyLoss().to(self.device),)
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
+        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm['lr'], momentum=prm['momentum'])
 
     def learn(self, train_data):
         self.train()
