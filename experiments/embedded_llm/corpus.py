@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from rename import renamed
 from rich.progress import track
 
 from deltanas.archive.builtin_archive import BuiltinArchive
@@ -32,9 +33,12 @@ HELD_OUT_SHARE = (
 MAX_LINES = 90  # shown lines of a baseline; longer LEMUR networks do not fit the embedded LLM
 LEMUR_SHARES = {"ga": 0.3, "alt": 0.3, "rl": 0.12, "rag": 0.18, "named": 0.06, "ast": 0.04}
 LEMUR_PART = 0.5  # of all baselines; the rest are built-in networks and their descendants
-NETWORK_PART = 0.08  # of the baselines also get a whole network as an answer
+NETWORK_PART = 0.03  # of the baselines also get a whole network as an answer
 ANSWERS = 5  # deltas per baseline
-MAX_CHANGED = 26  # lines marked - or + in one delta
+MAX_CHANGED = 12  # lines marked - or + in one delta
+SHORT = 4  # below so many, a baseline keeps one delta only
+MAX_CHARACTERS = {"ast": 1300}  # of a delta, by family; a whole network stands on one line in ast
+RENAMED = {True: 0.5, False: 1.0}  # share of baselines under new names: LEMUR, built-in
 PARTNERS = 24  # networks of the family looked at for a short improving difference
 
 
@@ -107,13 +111,23 @@ def improving_delta(
 
 
 def random_delta(code: str, rng: random.Random) -> tuple[str, str] | None:
-    """Return the compact delta of a random edit and its result, or None if over 26 lines."""
+    """Return the compact delta of a random edit and its result, or None where there is none."""
     try:
         edited = random_edit(code, rng)
         delta = compact_delta(shown(code), edited)
     except (EditError, UnplacedHunkError, SyntaxError):
         return None
-    return (delta, edited) if 2 <= changed_lines(delta) <= MAX_CHANGED else None
+    return delta, edited
+
+
+def is_learnable(delta: str, family: str) -> bool:
+    """Return whether a delta is short and adds neither class nor method."""
+    rows = delta.splitlines()
+    return (
+        2 <= changed_lines(delta) <= MAX_CHANGED
+        and len(delta) <= MAX_CHARACTERS.get(family, 620)
+        and not any(row.startswith(("+class ", "+    def ")) for row in rows)
+    )
 
 
 class Corpus:
@@ -140,7 +154,8 @@ class Corpus:
             family = rng.choices(kinds, [LEMUR_SHARES[kind] for kind in kinds])[0]
             source = rng.choice(self.lemur[family])
             code, name = source.code, source.name
-            if rng.random() < 0.75 and (found := improving_delta(source, self.lemur[family], rng)):
+            found = improving_delta(source, self.lemur[family], rng)
+            if found and rng.random() < 0.75 and is_learnable(found[0], family):
                 answers[found[0]] = found[1]
         else:
             baseline = rng.choice(self.builtin)
@@ -150,18 +165,26 @@ class Corpus:
         for _ in range(3 * ANSWERS):
             if len(answers) == ANSWERS:
                 break
-            if found := random_delta(code, rng):
+            found = random_delta(code, rng)
+            if not found or not is_learnable(found[0], family):
+                continue
+            if changed_lines(found[0]) >= SHORT or not any(map(_is_short, answers)):
                 answers.setdefault(*found)
         if len(answers) < 2 or len(shown(code).shown) > MAX_LINES:
             return None
+        texts = [shown(code).text(), *answers]
+        if rng.random() < NETWORK_PART:
+            texts.append(next(iter(answers.values())))
+        if rng.random() < RENAMED[family in LEMUR_SHARES]:
+            texts = renamed(texts, rng)
         example = {
             "name": name,
             "family": family,
-            "prompt": shown(code).text(),
-            "deltas": list(answers),
+            "prompt": texts[0],
+            "deltas": texts[1 : len(answers) + 1],
         }
-        if rng.random() < NETWORK_PART:
-            example["network"] = next(iter(answers.values()))
+        if len(texts) > len(answers) + 1:
+            example["network"] = texts[-1]
         return example
 
     def _descendant(self, code: str, rng: random.Random) -> str:
@@ -171,6 +194,10 @@ class Corpus:
             except EditError:
                 break
         return code
+
+
+def _is_short(delta: str) -> bool:
+    return changed_lines(delta) < SHORT
 
 
 _corpus: Corpus

@@ -88,7 +88,7 @@ def held_out(
 
 
 def screened(baseline: Baseline, proposal: Proposal) -> tuple[Verdict | None, str, str]:
-    """Return the verdict of the gates before the jail (None: passed), the delta and the network."""
+    """Return the verdict of the gates before the jail (None if passed), delta and network."""
     if proposal.truncated:
         return Verdict.TRUNCATED, "", ""
     delta = ""

@@ -139,7 +139,7 @@ def length(example: Example) -> int:
 
 
 def collate(batch: list[Example]) -> dict[str, Tensor]:
-    """Return padded ids (B, T), positions (B, T), additive mask (B, 1, T, T) and targets (B, T)."""
+    """Return padded ids, positions and targets (B, T), and the additive mask (B, 1, T, T)."""
     width = max(map(length, batch))
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     positions = torch.zeros(len(batch), width, dtype=torch.long)
@@ -157,9 +157,7 @@ def collate(batch: list[Example]) -> dict[str, Tensor]:
             segments[row, at:end] = segment
             targets[row, at : end - 1] = torch.tensor(answer[1:])
             at = end
-    # the first token of an answer (always @@, or the first of a network) is predicted by the prompt
-    for row, (prompt, answers) in enumerate(batch):
-        targets[row, len(prompt) - 1] = answers[0][0]
+        targets[row, len(prompt) - 1] = answers[0][0]  # the same for all: @@, or `import`
     same = segments[:, :, None] == segments[:, None, :]
     visible = (same | (segments[:, None, :] == 0)) & torch.ones(width, width).tril().bool()
     visible |= torch.eye(width, dtype=torch.bool)
@@ -191,7 +189,7 @@ class EmbeddedLLM(lightning.LightningModule):
         return functional.cross_entropy(logits.float(), batch["targets"][wanted])
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Take one step; the learning rate warms up, holds, and falls over the last 40 % of time."""
+        """Take one step; the learning rate warms up, holds, and falls in the last 40 % of time."""
         now = time.monotonic()
         self.spent += min(now - self.last, 60.0)
         self.last = now
@@ -222,10 +220,6 @@ class EmbeddedLLM(lightning.LightningModule):
             )
         if left == 0.0:
             self.trainer.should_stop = True
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Log the loss on held-out baselines."""
-        self.log("val_loss", self(batch), batch_size=len(batch["ids"]))
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return Muon for the matrices inside the layers and AdamW for embedding and norms."""
