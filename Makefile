@@ -64,7 +64,7 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "Making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing into .venv: on the first time about 3 GB to download and 6 GB on disk, most of it torch"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
-		&& $(BIN)/uv pip install --python $(BIN)/python -e '.[dashboard,dev]' -c constraints.txt \
+		&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -e '.[dashboard,dev]' -c constraints.txt \
 		|| { echo "uv did not manage it; pip takes over"; \
 		$(BIN)/python -m pip install --disable-pip-version-check -e '.[dashboard,dev]' -c constraints.txt; }
 	@touch $@

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,9 @@ LENGTH = 4  # bytes of a frame's length prefix, big endian
 _ALIGN = 64  # bytes; where arrays start in shared memory
 
 
+GREETING = b"+"  # what a worker says first
+
+
 class ChannelClosed(ConnectionError):
     """The other side closed the connection or answered too late."""
 
@@ -32,11 +35,15 @@ class ChannelClosed(ConnectionError):
 class Limits:
     """What one job may cost."""
 
-    timeout_s: float  # wall time of the whole job
+    timeout_s: float  # wall time of one epoch, with all that comes before the first
     memory_bytes: int  # address space beyond what the zygote itself uses
     threads: int
     max_parameters: int
     max_macs: int  # multiply-accumulates per image
+
+    def for_epochs(self, epochs: int) -> Limits:
+        """Return the limits of a job of so many epochs; a check without training gets one's."""
+        return replace(self, timeout_s=self.timeout_s * max(1, epochs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

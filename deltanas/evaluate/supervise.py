@@ -31,6 +31,7 @@ def run_job(
 
     Raises ChannelClosed, the child being dead by then, when the parent leaves `connection`.
     """
+    limits = limits.for_epochs(job.epochs)
     began = time.monotonic()
     worker = os.getpid()
     reader, writer = os.pipe()

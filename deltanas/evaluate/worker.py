@@ -17,6 +17,7 @@ import numpy as np
 
 import deltanas
 from deltanas.evaluate.channel import (
+    GREETING,
     Limits,
     Report,
     pack,
@@ -124,6 +125,11 @@ class Zygote:
             except OSError:
                 ours.close()
                 raise
+        try:  # a zygote that was just killed still takes requests, but nobody answers
+            receive(ours, len(GREETING), deadline=time.monotonic() + START_S)
+        except OSError:
+            ours.close()
+            raise
         return ours
 
     def _kill(self) -> None:
@@ -143,7 +149,7 @@ class Worker:
     def __init__(self, zygote: Zygote, data: ImageData, limits: Limits) -> None:
         self._zygote = zygote
         self._data = data
-        self._patience_s = limits.timeout_s + GRACE_S
+        self._limits = limits
         self._connection: socket.socket | None = None
 
     def evaluate(self, job: Job) -> Evaluation:
@@ -172,7 +178,7 @@ class Worker:
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
         connection.settimeout(GRACE_S)
         connection.sendall(pack(asdict(job)))
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
         report = Report(**receive_message(connection, deadline=deadline))
         return report, receive(connection, report.output_bytes, deadline=deadline)
 

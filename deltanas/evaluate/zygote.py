@@ -19,7 +19,14 @@ from typing import Any, NoReturn
 
 import torch
 
-from deltanas.evaluate.channel import ChannelClosed, Limits, map_arrays, pack, receive_message
+from deltanas.evaluate.channel import (
+    GREETING,
+    ChannelClosed,
+    Limits,
+    map_arrays,
+    pack,
+    receive_message,
+)
 from deltanas.evaluate.child import answer, job_from_message
 from deltanas.evaluate.jail import address_space
 from deltanas.evaluate.supervise import run_job
@@ -109,6 +116,7 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits) -> NoRe
     """Run one job after another until the parent leaves."""
     base_memory = address_space()
     try:
+        connection.sendall(GREETING)
         while True:
             job = job_from_message(receive_message(connection))
             report, output = run_job(

@@ -81,7 +81,10 @@ class TransformersLLM:
         """
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        if Path(model).exists() or model == "embedded":
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar is for downloads and large weights
         source = str(EMBEDDED) if model == "embedded" else model
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left")
         if self.tokenizer.pad_token_id is None:

@@ -211,7 +211,7 @@ def test_limits_that_cannot_hold_are_refused(wrong: dict[str, int]) -> None:
 def test_closing_ends_every_process() -> None:
     others = {process for lane in lanes() for process in lane}
     with LocalExecutor(blank_data(image_size=8, channels=1, num_classes=2), **SIZES) as executor:
-        ours = {process for lane in lanes() for process in lane} - others
+        ours = wait_for(lambda: {process for lane in lanes() for process in lane} - others)
         assert len(ours) == 1
     assert not ours & set(parents())
     executor.close()
