@@ -100,7 +100,7 @@ def print_summary(
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    titles = "cycle valid useful accuracy best gain lines admitted LoRA-loss"
+    titles = "cycle valid useful accuracy best gain lines LoRA-loss"
     for title in titles.split():
         table.add_column(title.replace("-", " "), justify="right", no_wrap=True)
     for cycle in cycles:
@@ -112,7 +112,6 @@ def print_summary(
             _or_blank(cycle.best_first_epoch_accuracy, percent),
             _or_blank(cycle.mean_gain, points),
             _or_blank(cycle.mean_delta_lines, decimal),
-            str(cycle.admitted),
             _loss(cycle),
         )
     figures = Table.grid(padding=(0, 2, 0, 0))
@@ -133,7 +132,7 @@ def print_summary(
 def _loss(summary: CycleSummary) -> str:
     if summary.tune_loss_before is None or summary.tune_loss_after is None:
         return _BLANK
-    end = " rolled back" if summary.adapter_kept is False else ""
+    end = " undone" if summary.adapter_kept is False else ""
     return f"{summary.tune_loss_before:.3f} → {summary.tune_loss_after:.3f}{end}"
 
 
