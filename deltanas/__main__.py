@@ -45,10 +45,22 @@ register()
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _run(node: DictConfig) -> None:
+    config = from_hydra(node)
+
+    from deltanas.archive.base import ArchiveError
+    from deltanas.evaluate import DatasetError, ZygoteError
+    from deltanas.record.store import RunStoreError
+    from deltanas.search import SearchError
+
+    try:
+        _search(config, Path(HydraConfig.get().runtime.output_dir))
+    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _search(config: Config, directory: Path) -> None:
     from rich.console import Console
 
-    config = from_hydra(node)
-    directory = Path(HydraConfig.get().runtime.output_dir)
     console = Console()
     interrupted = False
     with _opened(config, directory, console) as search:
