@@ -59,7 +59,9 @@ def delta_grammar(view: View, *, lock_names: bool = False) -> str:
     for k in range(len(view.shown) + 1):
         rules += rows.at(k)
     for signature, name in sorted(rows.signatures.items(), key=lambda item: item[1]):
-        parts = " ".join(f'"{bracket}" text' for bracket in signature)
+        parts = " ".join(
+            f'"{bracket}" {"rest" if bracket in PAIRS else "text"}' for bracket in signature
+        )
         rules.append(f'{name}: "+" text {parts} "\\n"')
     return "\n".join(rules) + "\n"
 
@@ -149,12 +151,19 @@ _NEVER = "/[^\\x00-\\u{10FFFF}]/"
 
 
 def _added(view: View | None) -> list[str]:
-    """Return the rules of added text: paired brackets and, with a view, only known names."""
+    """Return the rules of added text: paired brackets and, with a view, only known names.
+
+    `text` may start with a word, `rest` stands after a closing bracket and may not: two words
+    have a mark between them, or they would be a third.
+    """
     rules = [
-        'text: (ATOM | "\\n+" | "(" text ")" | "[" text "]" | "{" text "}")*',
+        "text: ATOM? more",
+        "rest: TAIL? more",
+        'more: (("\\n+" | "(" text ")" | "[" text "]" | "{" text "}") TAIL?)*',
     ]
     if view is None:
-        return [*rules, f"ATOM: /[^()\\[\\]{{}}{_CONTROL}]+/"]
+        characters = f"/[^()\\[\\]{{}}{_CONTROL}]+/"
+        return [*rules, f"ATOM: {characters}", f"TAIL: {characters}"]
     code = "\n".join(view.lines[i] for i in view.shown)
     names = set(_NAME.findall(code)) | FIELD
     stems = {name.rstrip("0123456789") for name in names}
@@ -166,4 +175,5 @@ def _added(view: View | None) -> list[str]:
     return [
         *rules,
         f"ATOM: /{mark}+({word}({mark}+{word})*{mark}*)?|{word}({mark}+{word})*{mark}*/",
+        f"TAIL: /{mark}+({word}({mark}+{word})*{mark}*)?/",
     ]

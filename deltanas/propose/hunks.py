@@ -1,17 +1,20 @@
 """Deltas as an LLM writes them under the lock: short hunks without numbers, numbered afterwards.
 
 A *compact* delta starts each hunk with a bare `@@` and holds only as much leading context as
-the hunk needs to be found: the first place at or after the end of the hunk before it where its
-old lines stand. `number_hunks` turns it into a unified diff that names its places.
+the hunk needs to be found, the first place at or after the end of the hunk before it where its
+old lines stand, or a line or two more to start at one that stands only once. `number_hunks`
+turns it into a unified diff that names its places.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 HUNK = "@@"  # the whole header of a hunk in a compact delta
+ANCHOR = 3  # lines looked at above an insertion for one that stands nowhere else
 MERGE_GAP = 2  # changes with at most so many equal lines between them share a hunk
 
 
@@ -61,8 +64,8 @@ def compact_delta(view: View, after: str) -> str:
         body = _body(group, old, new)
         start = first
         if body[0].startswith("+"):
-            start -= 1
-            body.insert(0, f" {old[start]}" if start >= 0 else "")
+            start = _anchor(view, first - 1, cursor)
+            body[:0] = [f" {line}" for line in old[max(start, 0) : first]]
         if start < 0 or any(line not in place for line in range(start, last)):
             raise UnplacedHunkError("a change stands beside lines that the prompt does not show")
         block = [row[1:] for row in body if row[0] != "+"]
@@ -75,6 +78,21 @@ def compact_delta(view: View, after: str) -> str:
         cursor = place[start] + len(block)
         rows += [HUNK, *body]
     return "".join(f"{row}\n" for row in rows)
+
+
+def _anchor(view: View, line: int, cursor: int) -> int:
+    """Return the line to start the context of an insertion at: `line` or one close above it.
+
+    The nearest that stands nowhere else after the hunk above tells where the insertion goes, and
+    often the width there; where none is, `line` itself.
+    """
+    left = Counter(view.lines[i] for i in view.shown[cursor:])
+    for start in range(line, line - ANCHOR - 1, -1):
+        if start not in view.shown[cursor:]:
+            break
+        if left[view.lines[start]] == 1:
+            return start
+    return line
 
 
 def number_hunks(view: View, compact: str) -> str:

@@ -15,30 +15,38 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 
 from rename import renamed
 from rich.progress import track
+from synthetic import synthetic_network
 
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
 from deltanas.propose.random_edit import EditError, random_edit
-from deltanas.source import frozen_lines
+from deltanas.source import frozen_lines, strip_comments
 
 HELD_OUT_FAMILIES = frozenset({"senet", "squeezenet", "vgg", "convmixer", "res2net", "highway"})
 HELD_OUT_SHARE = (
     20  # one LEMUR network of so many is never seen, neither as baseline nor as answer
 )
 MAX_LINES = 90  # shown lines of a baseline; longer LEMUR networks do not fit the embedded LLM
-LEMUR_SHARES = {"ga": 0.3, "alt": 0.3, "rl": 0.12, "rag": 0.18, "named": 0.06, "ast": 0.04}
-LEMUR_PART = 0.5  # of all baselines; the rest are built-in networks and their descendants
+LEMUR_SHARES = {"ga": 0.2, "alt": 0.15, "rl": 0.15, "rag": 0.34, "named": 0.1, "ast": 0.06}
+PARTS = {"lemur": 0.4, "builtin": 0.2, "synthetic": 0.4}  # of all baselines
+DESCENDANTS = {
+    "lemur": 0.5,
+    "builtin": 0.7,
+    "synthetic": 0.1,
+}  # of them are edited at random first
 NETWORK_PART = 0.03  # of the baselines also get a whole network as an answer
-ANSWERS = 5  # deltas per baseline
+ANSWERS = 8  # deltas per baseline
 MAX_CHANGED = 12  # lines marked - or + in one delta
 SHORT = 4  # below so many, a baseline keeps one delta only
 MAX_CHARACTERS = {"ast": 1300}  # of a delta, by family; a whole network stands on one line in ast
-RENAMED = {True: 0.5, False: 1.0}  # share of baselines under new names: LEMUR, built-in
+RENAMED = {"lemur": 0.5, "builtin": 0.8, "synthetic": 0.8}  # share of baselines under new names
+EDITS = {1: 4, 2: 4, 3: 1}  # random edits in one delta, and how often
 PARTNERS = 24  # networks of the family looked at for a short improving difference
 
 
@@ -57,6 +65,7 @@ def is_held_out(name: str) -> bool:
     return zlib.crc32(name.encode()) % HELD_OUT_SHARE == 0
 
 
+@lru_cache(maxsize=16)
 def shown(code: str) -> View:
     """Return what the embedded LLM sees of a network: all but the frozen functions."""
     return View.of(code, frozen_lines(code), hide_frozen=True)
@@ -113,7 +122,8 @@ def improving_delta(
 def random_delta(code: str, rng: random.Random) -> tuple[str, str] | None:
     """Return the compact delta of a random edit and its result, or None where there is none."""
     try:
-        edited = random_edit(code, rng)
+        edits = rng.choices(list(EDITS), list(EDITS.values()))[0]
+        edited = random_edit(code, rng, operators=edits)
         delta = compact_delta(shown(code), edited)
     except (EditError, UnplacedHunkError, SyntaxError):
         return None
@@ -149,7 +159,8 @@ class Corpus:
         """Return one example, or None where the drawn network has too few answers."""
         rng = random.Random(f"{self.seed}/{index}")
         answers: dict[str, str] = {}
-        if rng.random() < LEMUR_PART:
+        part = rng.choices(list(PARTS), list(PARTS.values()))[0]
+        if part == "lemur":
             kinds = [family for family in LEMUR_SHARES if self.lemur.get(family)]
             family = rng.choices(kinds, [LEMUR_SHARES[kind] for kind in kinds])[0]
             source = rng.choice(self.lemur[family])
@@ -157,10 +168,13 @@ class Corpus:
             found = improving_delta(source, self.lemur[family], rng)
             if found and rng.random() < 0.75 and is_learnable(found[0], family):
                 answers[found[0]] = found[1]
-        else:
+        elif part == "builtin":
             baseline = rng.choice(self.builtin)
             family, name, code = baseline.family, baseline.baseline_id, baseline.code
-        if not answers and rng.random() < 0.7:
+        else:
+            family, name = part, f"synthetic-{index}"
+            code = strip_comments(synthetic_network(rng))
+        if not answers and rng.random() < DESCENDANTS[part]:
             code = self._descendant(code, rng)
         for _ in range(3 * ANSWERS):
             if len(answers) == ANSWERS:
@@ -175,7 +189,7 @@ class Corpus:
         texts = [shown(code).text(), *answers]
         if rng.random() < NETWORK_PART:
             texts.append(next(iter(answers.values())))
-        if rng.random() < RENAMED[family in LEMUR_SHARES]:
+        if rng.random() < RENAMED[part]:
             texts = renamed(texts, rng)
         example = {
             "name": name,

@@ -31,8 +31,25 @@ KEPT = (
     | set(dir(torch.nn.functional))
     | set(dir(torch.Tensor))
 )
+_WORDS = """
+    adapter agg anchor arm attn aux back backbone base beta bottom branch bridge bundle
+    cascade cell center chain chunk cls coarse collect combine compress context core cross
+    deep delta dense depth detail dim down duct edge encoder enc entry exit expander feat
+    feats fine first fold front fuse fusion gamma gated gating global glue grow half hid
+    hidden high hop inner inp inter jump junction ker knot lane large last lateral left lift
+    limb link local loop low lower main major mapper mass merge mid middle minor mix mixer
+    module neck net node num odd outer outp over part path pattern patch peak piece planes
+    plain plus point post pre prior proj pyramid quad ramp rate ratio ray read rear reducer
+    refine ref region res rest result ribbon right ring root route row sample scale second
+    section seed seg select shallow shape share shift short side slim slot small source span
+    spine spread stack stage start state stem step stream strip sub tail tap target temp term
+    third tier tile tiny token top tower track trans trunk tube tune turn twin unit upper
+    value vec wide width wing zone
+"""
+WORDS = _WORDS.split()
 SYLLABLES = ("ba", "co", "di", "fe", "gu", "ka", "lo", "mi", "no", "pe", "ra", "so", "tu", "ve")
 SHARE = 0.8  # of the names of a network that get new ones
+WORD_SHARE = 0.8  # of the new names that are made of words; the rest are syllables
 
 
 def renamed(texts: list[str], rng: random.Random) -> list[str]:
@@ -54,7 +71,7 @@ def renamed(texts: list[str], rng: random.Random) -> list[str]:
             stems.setdefault(stem, _fresh(used, rng))  # conv1 and conv2 keep a common stem
             new[name] = stems[stem] + name[len(stem) :]
     for name in sorted(set(_CLASS.findall(code)) - {"Net"}):
-        new[name] = _fresh(used, rng).title()
+        new[name] = _fresh(used, rng).title().replace("_", "")
     if not new:
         return texts
     ordered = sorted(new, key=len, reverse=True)
@@ -64,7 +81,10 @@ def renamed(texts: list[str], rng: random.Random) -> list[str]:
 
 def _fresh(used: set[str], rng: random.Random) -> str:
     while True:
-        name = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 3)))
+        if rng.random() < WORD_SHARE:
+            name = "_".join(rng.sample(WORDS, rng.choice((1, 1, 2))))
+        else:
+            name = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(2, 3)))
         if name not in used | KEPT:
             used.add(name)
             return name

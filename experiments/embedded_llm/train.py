@@ -35,12 +35,17 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 VOCABULARY = 2048
-# one token never spans two of: line break, diff mark, indentation, number, word up to ( , or =
+# A name is never one token with what follows it, so that copying it is the same everywhere; only
+# names of torch, keywords and the fixed lines of the interface are.
 PIECES = (
-    r"\n|^[-+](?=[ \w@#\])}.]|$)|^ +|(?<!\w)\d+(?!\w)"
-    r"|(?:(?!(?<!\w)\d+(?!\w))[^\n(,=])*[(,=]? *"
+    r"\n|^[-+](?=[ \w@#\])}.]|$)|^ +"
+    r"|def __init__\(self, in_shape[^\n]*|super\(\)\.__init__\(\)|self\.device = device"
+    r"|def forward\(self, x[^\n]*|class Net\([^\n]*|import [^\n]*"
+    r"|(?<!\w)\d+(?!\w)|(?<![\w.])(?:torch\.nn|torch|nn|F)\.\w+\(?"
+    r"|(?<!\w)[A-Za-z_]\w*=(?!=)|(?<!\w)(?:self\.)?[A-Za-z_]\w*|[^\w\n]+|."
 )
 MAX_TOKENS = 900  # of one training sequence
+PROMPT_WEIGHT = 0.25  # of a token of a baseline in the loss: reading code teaches to copy names
 
 
 def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
@@ -57,7 +62,7 @@ def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
         vocab_size=VOCABULARY,
         special_tokens=[PAD, USER, ASSISTANT, END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=48,
+        max_token_length=100,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -70,24 +75,31 @@ Example = tuple[list[int], list[list[int]]]  # token ids of the prompt and of ea
 
 
 def tokenize(line: str, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
-    """Return the tokenised sequences of one line of the corpus, the whole network apart."""
+    """Return the tokenised examples of one line of the corpus, the whole network apart."""
     row = json.loads(line)
 
     def ids(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    sequences = []
+    examples = []
     for task, answers in (("delta", row["deltas"]), ("network", [row.get("network")])):
         prompt = ids(f"{USER}{task}\n{row['prompt']}{ASSISTANT}")
-        chosen, size = [], len(prompt)
-        for answer in answers:
-            tokens = ids(f"{answer}{END}") if answer else []
-            if tokens and size + len(tokens) <= MAX_TOKENS:
-                chosen.append(tokens)
-                size += len(tokens)
-        if chosen:
-            sequences.append((prompt, chosen))
-    return sequences
+        tokens = [ids(f"{answer}{END}") for answer in answers if answer]
+        fitting = [each for each in tokens if len(prompt) + len(each) <= MAX_TOKENS]
+        if fitting:
+            examples.append((prompt, fitting))
+    return examples
+
+
+def drawn(example: Example, rng: random.Random) -> Example:
+    """Return the prompt with as many of its answers, in random order, as fit a sequence."""
+    prompt, answers = example
+    chosen, size = [], len(prompt)
+    for answer in rng.sample(answers, len(answers)):
+        if size + len(answer) <= MAX_TOKENS:
+            chosen.append(answer)
+            size += len(answer)
+    return prompt, chosen
 
 
 class Sequences(IterableDataset[list[Example]]):
@@ -113,8 +125,8 @@ class Sequences(IterableDataset[list[Example]]):
         return examples
 
     def __iter__(self) -> Iterator[list[Example]]:
-        examples = self._load()
         rng = random.Random(self.reads)
+        examples = [drawn(example, rng) for example in self._load()]
         self.reads += 1
         rng.shuffle(examples)
         log.info("pass %d over %d sequences", self.reads, len(examples))
@@ -128,7 +140,6 @@ class Sequences(IterableDataset[list[Example]]):
                     batch = []
                 batch.append(example)
             batches.append(batch)
-            rng.shuffle(batches[-len(block) :])
         rng.shuffle(batches)
         yield from batches
 
@@ -139,30 +150,44 @@ def length(example: Example) -> int:
 
 
 def collate(batch: list[Example]) -> dict[str, Tensor]:
-    """Return padded ids, positions and targets (B, T), and the additive mask (B, 1, T, T)."""
+    """Return ids, positions, targets and their weights (B, T), and the additive mask (B, 1, T, T).
+
+    Rows are padded to the longest; a padded place has weight 0.
+    """
     width = max(map(length, batch))
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     positions = torch.zeros(len(batch), width, dtype=torch.long)
     segments = torch.full((len(batch), width), -1)
-    targets = torch.full((len(batch), width), -100)
+    targets = torch.zeros(len(batch), width, dtype=torch.long)
+    weights = torch.zeros(len(batch), width)
     for row, (prompt, answers) in enumerate(batch):
         at = len(prompt)
         ids[row, :at] = torch.tensor(prompt)
         positions[row, :at] = torch.arange(at)
         segments[row, :at] = 0
+        targets[row, : at - 1] = torch.tensor(prompt[1:])
+        weights[row, : at - 1] = PROMPT_WEIGHT
         for segment, answer in enumerate(answers, 1):
             end = at + len(answer)
             ids[row, at:end] = torch.tensor(answer)
             positions[row, at:end] = torch.arange(len(prompt), len(prompt) + len(answer))
             segments[row, at:end] = segment
             targets[row, at : end - 1] = torch.tensor(answer[1:])
+            weights[row, at : end - 1] = 1.0
             at = end
         targets[row, len(prompt) - 1] = answers[0][0]  # the same for all: @@, or `import`
+        weights[row, len(prompt) - 1] = 1.0
     same = segments[:, :, None] == segments[:, None, :]
     visible = (same | (segments[:, None, :] == 0)) & torch.ones(width, width).tril().bool()
     visible |= torch.eye(width, dtype=torch.bool)
-    mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
-    return {"ids": ids, "positions": positions, "mask": mask[:, None], "targets": targets}
+    mask = torch.zeros(visible.shape, dtype=torch.bfloat16).masked_fill(~visible, -1e30)
+    return {
+        "ids": ids,
+        "positions": positions,
+        "mask": mask[:, None],
+        "targets": targets,
+        "weights": weights,
+    }
 
 
 class EmbeddedLLM(lightning.LightningModule):
@@ -176,17 +201,19 @@ class EmbeddedLLM(lightning.LightningModule):
         self.spent = 0.0  # seconds of training, over all starts
         self.last = time.monotonic()
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Return the mean loss per answer token, in nats."""
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean loss, and the mean over answer tokens alone, in nats."""
         hidden = self.llm.model(
             batch["ids"],
             attention_mask=batch["mask"],
             position_ids=batch["positions"],
             use_cache=False,
         ).last_hidden_state
-        wanted = batch["targets"] >= 0
-        logits = self.llm.lm_head(hidden[wanted])
-        return functional.cross_entropy(logits.float(), batch["targets"][wanted])
+        wanted = batch["weights"] > 0
+        logits = self.llm.lm_head(hidden[wanted]).float()
+        losses = functional.cross_entropy(logits, batch["targets"][wanted], reduction="none")
+        weights = batch["weights"][wanted]
+        return (losses * weights).sum() / weights.sum(), losses[weights == 1.0].detach().mean()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Take one step; the learning rate warms up, holds, and falls in the last 40 % of time."""
@@ -200,15 +227,15 @@ class EmbeddedLLM(lightning.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * scale
             optimizer.zero_grad()
-        loss = self(batch)
+        loss, answer_loss = self(batch)
         self.manual_backward(loss)
         self.clip_gradients(optimizers[0], gradient_clip_val=1.0)
         for optimizer in optimizers:
             optimizer.step()
-        answer_tokens = float((batch["targets"] >= 0).sum())
+        answer_tokens = float((batch["weights"] == 1.0).sum())
         self.log_dict(
             {
-                "loss": loss.detach(),
+                "loss": answer_loss,
                 "lr": scale,
                 "minutes": self.spent / 60,
                 "tokens": answer_tokens,
@@ -216,7 +243,11 @@ class EmbeddedLLM(lightning.LightningModule):
         )
         if batch_idx % 50 == 0:
             log.info(
-                "step %d loss %.3f minutes %.1f", self.global_step // 2, loss, self.spent / 60
+                "step %d loss %.3f, of answers %.3f, minutes %.1f",
+                self.global_step // 2,
+                loss,
+                answer_loss,
+                self.spent / 60,
             )
         if left == 0.0:
             self.trainer.should_stop = True
@@ -251,7 +282,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("corpus", type=Path, nargs="+")
     parser.add_argument("--minutes", type=float, default=90.0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--batch-tokens", type=int, default=6000)
     options = parser.parse_args()
@@ -268,12 +299,12 @@ def main() -> None:
         vocab_size=VOCABULARY,
         hidden_size=256,
         intermediate_size=704,
-        num_hidden_layers=6,
+        num_hidden_layers=5,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
-        attn_implementation="eager",
+        attn_implementation="sdpa",
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
@@ -296,7 +327,6 @@ def main() -> None:
     )
     last = options.output / "last.ckpt"
     trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None)
-    module.llm.config._attn_implementation = "sdpa"
     module.llm.to(torch.bfloat16).save_pretrained(folder)
     log.info("wrote %s", folder)
 
