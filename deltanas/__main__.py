@@ -18,7 +18,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deltanas.config import Config, ConfigError, Decoding, ProposerKind, from_hydra, register
+from deltanas.config import (
+    Config,
+    ConfigError,
+    Decoding,
+    Generation,
+    ProposerKind,
+    from_hydra,
+    register,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,34 +53,51 @@ register()
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _run(node: DictConfig) -> None:
-    config = from_hydra(node)
+    _search(from_hydra(node), Path(HydraConfig.get().runtime.output_dir))
+
+
+def _resume(directory: Path) -> None:
+    """Go on with a run from what its directory holds, configured as it began."""
+    from deltanas.record.store import RunStore, RunStoreError
+
+    try:
+        with RunStore(directory / "run.sqlite", read_only=True) as store:
+            node = store.meta("config")
+    except RunStoreError as error:
+        raise ConfigError(f"resume={directory}: {error}") from error
+    if node is None:
+        raise ConfigError(f"resume={directory}: the run broke off before it began; start it anew")
+    _search(from_hydra(OmegaConf.merge(OmegaConf.structured(Config), node)), directory)
+
+
+def _search(config: Config, directory: Path) -> None:
+    """Run one search in its directory. Raises ConfigError for whatever makes that impossible."""
+    from rich.console import Console
 
     from deltanas.archive.base import ArchiveError
     from deltanas.evaluate import DatasetError, ZygoteError
     from deltanas.record.store import RunStoreError
     from deltanas.search import SearchError
-
-    try:
-        _search(config, Path(HydraConfig.get().runtime.output_dir))
-    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
-        raise ConfigError(str(error)) from error
-
-
-def _search(config: Config, directory: Path) -> None:
-    from rich.console import Console
+    from deltanas.study import study_finalists
 
     console = Console()
     interrupted = False
-    with _opened(config, directory, console) as search:
-        began = time.perf_counter()
-        try:
-            with search.progress:
-                search.run()
-        except KeyboardInterrupt:
-            interrupted = True
-            search.executor.close()
-            console.print("interrupted: writing the summary of what is there")
-        _conclude(search, time.perf_counter() - began, console)
+    try:
+        with _opened(config, directory, console) as search:
+            began = time.perf_counter() - (search.store.meta("wall_seconds") or 0.0)
+            try:
+                with search.progress:
+                    for _ in search.cycles():
+                        search.store.set_meta("wall_seconds", time.perf_counter() - began)
+                    study_finalists(config, search.store, search.executor, search.progress)
+            except KeyboardInterrupt:
+                interrupted = True
+                search.executor.close()
+                console.print("interrupted: writing the summary of what is there")
+            search.store.set_meta("wall_seconds", time.perf_counter() - began)
+            _conclude(search, console)
+    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
+        raise ConfigError(str(error)) from error
     console.print(str(directory), soft_wrap=True, highlight=False)
     if interrupted:
         sys.exit(INTERRUPTED)
@@ -127,8 +152,9 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         yield Search(
             config=config,
             directory=directory,
-            pool=pool,
-            data=data,
+            data={data.name: data},
+            gates={data.name: config.dataset.gate},
+            pools={data.name: pool},
             proposer=proposer,
             tuner=tuner,
             executor=executor,
@@ -170,11 +196,11 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
         top_p=config.llm.top_p,
         batch=config.llm.batch,
     )
+    whole = config.generation is Generation.full
     proposer = LLMProposer(
         llm,
-        template=config.llm.prompt,
-        dataset=config.dataset.name,
-        locked=config.decoding is Decoding.locked,
+        template=config.llm.full_prompt if whole else config.llm.prompt,
+        locked=config.decoding is Decoding.locked and not whole,
         lock_names=config.llm.lock_names,
     )
     if not config.lora.enabled:
@@ -213,6 +239,8 @@ def _tracker(config: Config, directory: Path) -> Tracker:
 
 
 def _describe(store: RunStore, run_id: str, config: Any) -> None:
+    if store.meta("run_id") is not None:
+        return  # a run that goes on
     store.set_meta("run_id", run_id)
     store.set_meta("config", config)
     store.set_meta("command", sys.argv[1:])
@@ -222,16 +250,15 @@ def _describe(store: RunStore, run_id: str, config: Any) -> None:
     )
 
 
-def _conclude(search: Search, wall_seconds: float, console: Console) -> None:
+def _conclude(search: Search, console: Console) -> None:
     """Write summary, report and tracker from what the store holds, and print the table."""
     from deltanas.record.console import print_summary
-    from deltanas.record.metrics import run_summary
+    from deltanas.record.metrics import cycles_of, run_summary
     from deltanas.record.report import write_report
     from deltanas.record.summary import write_summary
-    from deltanas.search import cycles_of
 
     config, store = search.config, search.store
-    cycles = cycles_of(store)
+    cycles = cycles_of(store.cycles(), store.attempts())
     summary = run_summary(
         run_id=search.directory.name,
         llm=config.llm.name if config.proposer is ProposerKind.llm else config.proposer.value,
@@ -243,7 +270,7 @@ def _conclude(search: Search, wall_seconds: float, console: Console) -> None:
         attempts=store.attempts(),
         cycles=cycles,
         finalists=store.finalists(),
-        wall_seconds=wall_seconds,
+        wall_seconds=store.meta("wall_seconds"),
     )
     write_summary(search.directory / "summary.json", summary)
     write_report(store, summary, search.directory / "report.html")
@@ -258,7 +285,15 @@ def main() -> None:
     # read when torch loads: threads that spin while another process has the core cost up to 88 x
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        _run()
+        resumed = [word for word in sys.argv[1:] if word.startswith("resume=")]
+        if not resumed:
+            _run()
+        elif len(sys.argv) == 2:
+            _resume(Path(resumed[0].removeprefix("resume=")).absolute())
+        else:
+            raise ConfigError(
+                f"{resumed[0]} stands alone: a run goes on with the configuration it began with"
+            )
     except (ConfigError, HydraException, OmegaConfBaseException) as error:
         _refuse(str(error))
     except OSError as error:

@@ -27,6 +27,13 @@ class ProposerKind(Enum):
     random_edit = "random_edit"
 
 
+class Generation(Enum):
+    """What the LLM answers with."""
+
+    delta = "delta"
+    full = "full"  # the whole network, written freely: the paper's control
+
+
 class Decoding(Enum):
     """Whether the LLM can write lines that are not in the baseline as context or removal."""
 
@@ -63,6 +70,7 @@ class LLMConfig:
     batch: int = _bounded(8, 1)  # replies sampled at once
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
+    full_prompt: str = MISSING  # the same where generation=full asks for a whole network
 
 
 @dataclass
@@ -157,6 +165,7 @@ class Config:
 
     seed: int = _bounded(42, 0, 2**31 - 1)
     proposer: ProposerKind = ProposerKind.llm
+    generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
     ablation: str = "none"  # name of the change; set by the files of conf/ablation
     llm: LLMConfig = field(default_factory=LLMConfig)

@@ -105,6 +105,21 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One attempt to be made: a baseline, with its score, to be edited for a dataset."""
+
+    cycle: int
+    number: int
+    dataset: str
+    baseline: Baseline
+
+    @property
+    def name(self) -> str:
+        """The id of the attempt made here."""
+        return attempt_id(self.cycle, self.number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """One reply asked of a proposer, whatever became of it."""
 
@@ -128,12 +143,24 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A proposal that a gate stopped before it was trained."""
+
+    verdict: Verdict
+    reason: str  # one sentence with the values at fault
+    delta: str = ""
+    code: str = ""  # the network, where the delta applied
+    novelty: float | None = None  # highest similarity to a known network; None: not asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One network to check and train in the jail."""
 
     job_id: str
     code: str
     recipe: Recipe
+    dataset: str = ""  # one of the executor's; empty where it has a single one
     epochs: int = 1  # 0: build and shape check only
     seed: int = 0  # network initialisation, order of the images, flips
 

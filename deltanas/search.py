@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config import Config, NoveltyGate
+from deltanas.config import Config, Generation, NoveltyGate
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.executor import Executor
-from deltanas.evaluate.finalists import stratify
 from deltanas.propose.prompt import render_answer
 from deltanas.propose.proposer import Proposer
+from deltanas.record.attempts import attempt_row, evaluation_of, proposal_of
 from deltanas.record.console import CycleProgress
 from deltanas.record.metrics import summarise_cycle
 from deltanas.record.store import RunStore, Source
@@ -25,46 +26,40 @@ from deltanas.records import (
     Candidate,
     CycleSummary,
     Evaluation,
-    Finalist,
     Job,
     Proposal,
-    Verdict,
-    attempt_id,
+    Recipe,
+    Refused,
+    Slot,
     derive_seed,
 )
-from deltanas.screen.delta import DeltaError, apply_delta, delta_lines, extract_delta
 from deltanas.screen.duplicates import Duplicates
+from deltanas.screen.gates import refuse_near_duplicate, screen_proposal
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.screen.policy import PolicyError, check_policy
 from deltanas.tune.curation import Pair, curate, split
 from deltanas.tune.lora import LoraTuner, TuneResult
 
 HELD_OUT_SHARE = 0.2  # of the baselines of the curated pairs, to watch the LoRA loss
+
+Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
 
 
 class SearchError(RuntimeError):
     """A search that cannot go on; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A proposal that a gate stopped before it was trained."""
-
-    verdict: Verdict
-    reason: str
-    delta: str = ""
-    code: str = ""
-    novelty: float | None = None
-
-
 @dataclass(kw_only=True, slots=True)
 class Search:
-    """One search over its rooms. `run` walks the cycles; rows are written as slots are known."""
+    """One search over its rooms: `cycles` walks them, rows are written as slots are known.
+
+    What the store holds already is taken from there: a run that was killed goes on where it was.
+    """
 
     config: Config
     directory: Path
-    pool: list[Baseline]
-    data: ImageData
+    data: Mapping[str, ImageData]  # by dataset; the slots take turns over them
+    gates: Mapping[str, float]  # by dataset: proxy accuracy from which a candidate may join
+    pools: dict[str, list[Baseline]]  # by dataset
     proposer: Proposer
     tuner: LoraTuner | None  # None: the LLM stays frozen, or there is none
     executor: Executor
@@ -72,23 +67,40 @@ class Search:
     tracker: Tracker
     progress: CycleProgress
     novelty: NoveltyIndex
-    known: Duplicates = field(default_factory=Duplicates)
-    scores: dict[str, Evaluation] = field(default_factory=dict)  # of every network trained here
+    # equal networks share a score where they train on the same dataset in the same way
+    known: dict[tuple[str, Recipe], Duplicates] = field(
+        default_factory=lambda: defaultdict(Duplicates)
+    )
+    scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
     pairs: list[Pair] = field(default_factory=list)
+    recorded: dict[str, Attempt] = field(default_factory=dict)  # rows of the run that goes on
+    stored: dict[Key, Evaluation] = field(default_factory=dict)  # and the scores of its baselines
 
-    def run(self) -> None:
-        """Search, then study the finalists."""
+    def cycles(self) -> Iterator[CycleSummary]:
+        """Walk the cycles; yield the summary of each when its rows are stored."""
+        self.recorded = {row.attempt_id: row for row in self.store.attempts()}
+        self.stored = {
+            (used.dataset, used.baseline.baseline_id): used.score()
+            for used in self.store.baselines()
+        }
+        finished = {summary.cycle: summary for summary in self.store.cycles()}
         for cycle in range(self.config.protocol.cycles):
-            self._cycle(cycle)
-        self._study()
+            if cycle in finished:
+                summary = self._recall(cycle, finished[cycle])
+            else:
+                summary = self._cycle(cycle)
+            self.tracker.log_cycle(summary)
+            self.progress.end_cycle(summary)
+            yield summary
 
-    def _cycle(self, cycle: int) -> None:
-        baselines = self._measured_baselines(cycle)
-        proposals = self._propose(cycle, baselines)
+    def _cycle(self, cycle: int) -> CycleSummary:
+        slots = self._slots(cycle)
+        proposals = self._propose(cycle, slots)
         began = time.perf_counter()
-        attempts = list(self._attempts(cycle, baselines, proposals))
+        attempts = list(self._attempts(cycle, slots, proposals))
         seconds_evaluate = time.perf_counter() - began
-        tuned = self._tune(cycle, baselines, attempts)
+        self._collect_pairs(slots, attempts)
+        tuned = self._tune(cycle)
         summary = summarise_cycle(
             cycle,
             attempts,
@@ -99,221 +111,230 @@ class Search:
             seconds_tune=tuned.seconds if tuned else 0.0,
         )
         self.store.add_cycle(summary)
-        self.tracker.log_cycle(summary)
-        self.progress.end_cycle(summary)
+        return summary
 
-    def _measured_baselines(self, cycle: int) -> list[Baseline]:
+    def _recall(self, cycle: int, summary: CycleSummary) -> CycleSummary:
+        """Bring the search to where a finished cycle left it, without LLM, jail or tuning."""
+        slots = self._slots(cycle)
+        attempts = [self.recorded[slot.name] for slot in slots]
+        for slot, row in zip(slots, attempts, strict=True):
+            if not row.reused_from:
+                self.scores[slot.dataset, slot.name] = evaluation_of(row)
+            self._remember(slot, row)
+        self._collect_pairs(slots, attempts)
+        if self.tuner and summary.adapter_kept is not None:
+            self.tuner.load_adapter(self._adapter(cycle))
+        return summary
+
+    def _slots(self, cycle: int) -> list[Slot]:
+        """Return a cycle's slots: the datasets take turns, each with baselines of its own pool."""
+        count = self.config.protocol.candidates
+        names = list(self.data)
+        turns = [names[(cycle * count + number) % len(names)] for number in range(count)]
+        waiting = {
+            name: iter(self._measured_baselines(cycle, name, turns.count(name)))
+            for name in names
+            if name in turns
+        }
+        return [
+            Slot(cycle=cycle, number=number, dataset=name, baseline=next(waiting[name]))
+            for number, name in enumerate(turns)
+        ]
+
+    def _measured_baselines(self, cycle: int, dataset: str, wanted: int) -> list[Baseline]:
         """Return the baselines of a cycle, each with its proxy accuracy under this run's seed."""
-        wanted = self.config.protocol.candidates
-        rng = random.Random(derive_seed(self.config.seed, cycle, "baselines"))
+        rng = random.Random(derive_seed(self.config.seed, cycle, "baselines", dataset))
         chosen: list[Baseline] = []
         while len(chosen) < wanted:
-            drawn = sample_baselines(self.pool, wanted - len(chosen), rng, fits=self.proposer.fits)
-            self._measure(cycle, [b for b in drawn if b.baseline_id not in self.scores])
-            trained = [b for b in drawn if self._trained(b.baseline_id)]
+            pool = self.pools[dataset]
+            drawn = sample_baselines(
+                pool,
+                wanted - len(chosen),
+                rng,
+                fits=lambda baseline: self.proposer.fits(baseline, dataset),
+            )
+            self._measure(cycle, dataset, drawn)
+            trained = [b for b in drawn if self._proxy(dataset, b.baseline_id) is not None]
             failed = {b.baseline_id for b in drawn} - {b.baseline_id for b in trained}
-            self.pool = [b for b in self.pool if b.baseline_id not in failed]
-            if not self.pool:
+            self.pools[dataset] = [b for b in pool if b.baseline_id not in failed]
+            if not self.pools[dataset]:
                 raise SearchError(
-                    f"no baseline of the archive trains on {self.data.name} within the limits of"
+                    f"no baseline of the archive trains on {dataset} within the limits of"
                     f" protocol={self.config.protocol.name}; raise protocol.timeout_s or memory_gb"
                 )
             chosen += trained
-        return [self._with_score(baseline) for baseline in chosen]
+        return [replace(b, proxy_accuracy=self._proxy(dataset, b.baseline_id)) for b in chosen]
 
-    def _measure(self, cycle: int, baselines: Sequence[Baseline]) -> None:
-        unique = {baseline.baseline_id: baseline for baseline in baselines}
-        self.progress.begin(f"cycle {cycle}: baselines", len(unique))
-        jobs = [self._job(b.baseline_id, b.code, b) for b in unique.values()]
-        scores = {}
+    def _measure(self, cycle: int, dataset: str, baselines: Sequence[Baseline]) -> None:
+        """Score the baselines that have no score yet, in the jail or from the store."""
+        new = {b.baseline_id: b for b in baselines if (dataset, b.baseline_id) not in self.scores}
+        scores = {
+            name: self.stored[dataset, name] for name in new if (dataset, name) in self.stored
+        }
+        stored = set(scores)
+        jobs = [
+            self._job(name, baseline.code, dataset, baseline.recipe)
+            for name, baseline in new.items()
+            if name not in stored
+        ]
+        self.progress.begin(f"cycle {cycle}: baselines", len(jobs))
         for evaluation in self.executor.map(jobs):
             scores[evaluation.job_id] = evaluation
             self.progress.advance()
-        for name, baseline in unique.items():  # in the order drawn, not in that of the workers
-            self.scores[name] = scores[name]
-            if self._trained(name):
-                self.known.add(baseline.code, name)
-                self.novelty.add(baseline.code, name)
-                self.store.add_baseline(
-                    self._with_score(baseline),
-                    Source.ARCHIVE,
-                    scores[name].first_epoch_accuracy,
-                )
+        for name, baseline in new.items():  # in the order drawn, not in that of the workers
+            score = self.scores[dataset, name] = scores[name]
+            if score.proxy_accuracy is None:
+                continue
+            self.known[dataset, baseline.recipe].add(baseline.code, name)
+            self.novelty.add(baseline.code, name)
+            if name not in stored:
+                used = replace(baseline, proxy_accuracy=score.proxy_accuracy)
+                self.store.add_baseline(used, dataset, Source.ARCHIVE, score.first_epoch_accuracy)
 
-    def _propose(self, cycle: int, baselines: Sequence[Baseline]) -> list[Proposal]:
-        self.progress.begin(f"cycle {cycle}: generate", len(baselines))
-        seeds = [derive_seed(self.config.seed, cycle, slot) for slot in range(len(baselines))]
-        return self.proposer.propose(baselines, seeds, self.progress.advance)
+    def _propose(self, cycle: int, slots: Sequence[Slot]) -> list[Proposal]:
+        """Return one proposal per slot; rows that are recorded keep the reply they came from."""
+        rows = [self.recorded.get(slot.name) for slot in slots]
+        proposals: list[Proposal] = []
+        if not all(rows):  # all are asked again, so that every batch is what it was
+            self.progress.begin(f"cycle {cycle}: generate", len(slots))
+            proposals = self.proposer.propose(
+                [slot.baseline for slot in slots],
+                [slot.dataset for slot in slots],
+                [derive_seed(self.config.seed, cycle, slot.number) for slot in slots],
+                self.progress.advance,
+            )
+        return [proposal_of(row) if row else proposals[i] for i, row in enumerate(rows)]
 
     def _attempts(
-        self, cycle: int, baselines: Sequence[Baseline], proposals: Sequence[Proposal]
+        self, cycle: int, slots: Sequence[Slot], proposals: Sequence[Proposal]
     ) -> Iterator[Attempt]:
         """Yield and store one row per slot, in the order of the slots, as soon as it is known."""
-        screened = [
-            self._screen(attempt_id(cycle, slot), proposal, baseline)
-            for slot, (proposal, baseline) in enumerate(zip(proposals, baselines, strict=True))
+        outcomes = [
+            self._screen(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)
         ]
-        jobs, sources = self._jobs(screened)
+        jobs, sources = self._jobs(slots, outcomes)
         self.progress.begin(f"cycle {cycle}: evaluate", len(jobs))
         evaluations = self.executor.map(jobs)
-        for slot, outcome in enumerate(screened):
-            source = sources.get(slot)
-            while source is not None and source not in self.scores:
-                evaluation = next(evaluations)
-                self.scores[evaluation.job_id] = evaluation
-                self.progress.advance()
-            if source and self._trained(source):
-                self.known.add(outcome.code, source)
-            yield self._finish(cycle, slot, proposals[slot], baselines[slot], outcome, source)
+        owners = {slot.name: slot.dataset for slot in slots}
+        for slot, proposal, outcome in zip(slots, proposals, outcomes, strict=True):
+            source = sources.get(slot.name)
+            row = self.recorded.get(slot.name)
+            if row is None:
+                while source and (slot.dataset, source) not in self.scores:
+                    evaluation = next(evaluations)
+                    self.scores[owners[evaluation.job_id], evaluation.job_id] = evaluation
+                    self.progress.advance()
+                row = self._row(slot, proposal, outcome, source)
+                self.store.append(row, self._joining(slot, row) if row.admitted else None)
+            elif source == slot.name:
+                self.scores[slot.dataset, source] = evaluation_of(row)
+            self._remember(slot, row)
+            yield row
 
-    def _screen(self, name: str, proposal: Proposal, baseline: Baseline) -> Candidate | Refused:
-        """Return the candidate, or why there is none: extract, apply, policy, novelty."""
-        if proposal.truncated:
-            reason = f"the reply was cut after {proposal.output_tokens} tokens"
-            return Refused(verdict=Verdict.TRUNCATED, reason=reason)
-        delta = code = ""
-        try:
-            delta = extract_delta(proposal.reply)
-            code = apply_delta(baseline.code, delta)
-            check_policy(baseline.code, code)
-        except (DeltaError, PolicyError) as error:
-            return Refused(verdict=error.verdict, reason=str(error), delta=delta, code=code)
-        if self.config.novelty.gate is NoveltyGate.training and not self.known.find(code):
-            similarity, nearest = self.novelty.similarity(code)
-            if not self.novelty.is_novel(similarity):
-                reason = f"similarity {similarity:.3f} to {nearest}"
-                return Refused(
-                    verdict=Verdict.NOT_NOVEL,
-                    reason=reason,
-                    delta=delta,
-                    code=code,
-                    novelty=similarity,
-                )
-        return Candidate(attempt_id=name, baseline=baseline, delta=delta, code=code)
+    def _screen(self, slot: Slot, proposal: Proposal) -> Candidate | Refused:
+        whole = self.config.generation is Generation.full
+        outcome = screen_proposal(slot.name, proposal, slot.baseline, whole_network=whole)
+        if isinstance(outcome, Refused) or self.config.novelty.gate is not NoveltyGate.training:
+            return outcome
+        known = self.known[slot.dataset, slot.baseline.recipe].find(outcome.code)
+        return outcome if known else refuse_near_duplicate(outcome, self.novelty)
 
-    def _jobs(self, screened: Sequence[Candidate | Refused]) -> tuple[list[Job], dict[int, str]]:
-        """Return one job per new syntax tree, and by slot whose score a candidate gets."""
+    def _jobs(
+        self, slots: Sequence[Slot], outcomes: Sequence[Candidate | Refused]
+    ) -> tuple[list[Job], dict[str, str]]:
+        """Return one job per new syntax tree, and by attempt whose score it gets."""
         jobs: list[Job] = []
-        sources: dict[int, str] = {}
-        planned = Duplicates()
-        for slot, candidate in enumerate(screened):
-            if not isinstance(candidate, Candidate):
+        sources: dict[str, str] = {}
+        planned: dict[tuple[str, Recipe], Duplicates] = defaultdict(Duplicates)
+        for slot, candidate in zip(slots, outcomes, strict=True):
+            if isinstance(candidate, Refused):
                 continue
-            code, name = candidate.code, candidate.attempt_id
-            source = self.known.find(code) or planned.find(code)
+            code, where = candidate.code, (slot.dataset, slot.baseline.recipe)
+            source = self.known[where].find(code) or planned[where].find(code)
+            sources[slot.name] = source or slot.name
             if source is None:
-                planned.add(code, name)
-                jobs.append(self._job(name, code, candidate.baseline))
-            sources[slot] = source or name
+                planned[where].add(code, slot.name)
+                if slot.name not in self.recorded:
+                    jobs.append(self._job(slot.name, code, *where))
         return jobs, sources
 
-    def _job(self, name: str, code: str, baseline: Baseline, epochs: int = 1) -> Job:
+    def _job(self, name: str, code: str, dataset: str, recipe: Recipe, epochs: int = 1) -> Job:
         return Job(
-            job_id=name, code=code, recipe=baseline.recipe, epochs=epochs, seed=self.config.seed
+            job_id=name,
+            code=code,
+            dataset=dataset,
+            recipe=recipe,
+            epochs=epochs,
+            seed=self.config.seed,
         )
 
-    def _finish(
-        self,
-        cycle: int,
-        slot: int,
-        proposal: Proposal,
-        baseline: Baseline,
-        outcome: Candidate | Refused,
-        source: str | None,
+    def _row(
+        self, slot: Slot, proposal: Proposal, outcome: Candidate | Refused, source: str | None
     ) -> Attempt:
-        """Store and return the row of one slot; a candidate past all gates joins the pool."""
-        evaluation = self.scores[source] if source else None
-        name = attempt_id(cycle, slot)
-        reused = source if source != name else None
-        proxy = evaluation.proxy_accuracy if evaluation else None
-        degenerate = proxy is not None and proxy <= self.data.majority_rate("val")
-        novelty = outcome.novelty if isinstance(outcome, Refused) else None
-        if proxy is not None and not reused:
-            novelty, _ = self.novelty.similarity(outcome.code)
-        admitted = (
-            proxy is not None
-            and not reused
-            and not degenerate
-            and proxy >= self.config.dataset.gate
-            and (
-                self.config.novelty.gate is NoveltyGate.off
-                or (novelty is not None and self.novelty.is_novel(novelty))
-            )
-        )
-        count = self.proposer.count_tokens
-        refused = outcome if isinstance(outcome, Refused) else None
-        attempt = Attempt(
-            attempt_id=name,
-            cycle=cycle,
-            slot=slot,
-            parent_id=baseline.baseline_id,
-            family=baseline.family,
-            dataset=self.data.name,
-            verdict=refused.verdict if refused else _known(evaluation).verdict,
-            reason=refused.reason if refused else _known(evaluation).reason,
-            prompt=proposal.prompt,
-            reply=proposal.reply,
-            delta=outcome.delta,
-            code=outcome.code,
-            delta_lines=delta_lines(outcome.delta) if outcome.delta else None,
-            delta_tokens=count(outcome.delta) if outcome.delta else None,
-            prompt_tokens=proposal.prompt_tokens,
-            output_tokens=proposal.output_tokens,
-            full_lines=len(outcome.code.splitlines()) if outcome.code else None,
-            full_tokens=count(outcome.code) if outcome.code else None,
-            seed=proposal.seed,
-            seconds_generate=proposal.seconds,
-            seconds_evaluate=evaluation.seconds if evaluation and not reused else 0.0,
-            proxy_accuracy=proxy,
-            first_epoch_accuracy=evaluation.first_epoch_accuracy if evaluation else None,
-            gain=_gain(proxy, baseline),
-            parameters=evaluation.parameters if evaluation else None,
-            macs=evaluation.macs if evaluation else None,
-            novelty=novelty,
-            degenerate=degenerate,
-            admitted=admitted,
+        evaluation = self.scores[slot.dataset, source] if source else None
+        reused = source if source != slot.name else None
+        similarity = outcome.novelty if isinstance(outcome, Refused) else None
+        if evaluation and evaluation.proxy_accuracy is not None and not reused:
+            similarity, _ = self.novelty.similarity(outcome.code)
+        novel = similarity is not None and self.novelty.is_novel(similarity)
+        return attempt_row(
+            slot,
+            proposal,
+            outcome,
+            evaluation,
             reused_from=reused,
-            cpu_seconds=evaluation.cpu_seconds if evaluation else None,
-            memory_bytes=evaluation.memory_bytes if evaluation else None,
+            similarity=similarity,
+            novel=novel or self.config.novelty.gate is NoveltyGate.off,
+            majority_rate=self.data[slot.dataset].majority_rate("val"),
+            gate=self.gates[slot.dataset],
+            count_tokens=self.proposer.count_tokens,
         )
-        joins = replace(
-            baseline,
-            baseline_id=name,
-            code=outcome.code,
-            parent_id=baseline.baseline_id,
-            proxy_accuracy=proxy,
-        )
-        self.store.append(attempt, joins if admitted else None)
-        if admitted:
-            self.pool.append(joins)
-            self.novelty.add(outcome.code, name)
-        return attempt
 
-    def _tune(
-        self,
-        cycle: int,
-        baselines: Sequence[Baseline],
-        attempts: Sequence[Attempt],
-    ) -> TuneResult | None:
+    def _joining(self, slot: Slot, row: Attempt) -> Baseline:
+        """Return the baseline that an admitted candidate becomes."""
+        return replace(
+            slot.baseline,
+            baseline_id=row.attempt_id,
+            code=row.code,
+            parent_id=row.parent_id,
+            proxy_accuracy=row.proxy_accuracy,
+        )
+
+    def _remember(self, slot: Slot, row: Attempt) -> None:
+        """Let the rest of the search know a row: its score and, where admitted, its network."""
+        if row.proxy_accuracy is not None and not row.reused_from:
+            self.known[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)
+        if row.admitted:
+            self.pools[slot.dataset].append(self._joining(slot, row))
+            self.novelty.add(row.code, row.attempt_id)
+
+    def _collect_pairs(self, slots: Sequence[Slot], attempts: Sequence[Attempt]) -> None:
+        """Add a cycle's trained candidates to what the LLM may be tuned on."""
+        if self.tuner is None:
+            return
+        for slot, row in zip(slots, attempts, strict=True):
+            if row.gain is None or row.degenerate:
+                continue
+            answer = render_answer(self.config.llm.prompt, slot.baseline, row.code)
+            if not answer:
+                continue
+            pair = Pair(
+                pair_id=row.attempt_id,
+                baseline_id=row.parent_id,
+                family=row.family,
+                dataset=row.dataset,
+                prompt=row.prompt,
+                answer=answer,
+                gain=row.gain,
+            )
+            if self.tuner.fits(pair):
+                self.pairs.append(pair)
+
+    def _tune(self, cycle: int) -> TuneResult | None:
         """Tune the LLM on the good pairs of all cycles so far; None where there is too little."""
         if self.tuner is None:
             return None
         self.progress.begin(f"cycle {cycle}: tune")
-        for attempt, baseline in zip(attempts, baselines, strict=True):
-            answer = render_answer(self.config.llm.prompt, baseline, attempt.code)
-            if attempt.gain is None or attempt.degenerate or not answer:
-                continue
-            pair = Pair(
-                pair_id=attempt.attempt_id,
-                baseline_id=baseline.baseline_id,
-                family=baseline.family,
-                dataset=self.data.name,
-                prompt=attempt.prompt,
-                answer=answer,
-                gain=attempt.gain,
-            )
-            if self.tuner.fits(pair):
-                self.pairs.append(pair)
         lora = self.config.lora
         # the same draws every cycle, so that a baseline that was held out stays held out
         rng = random.Random(derive_seed(self.config.seed, "pairs"))
@@ -331,63 +352,11 @@ class Search:
             train,
             held_out,
             seed=derive_seed(self.config.seed, cycle, "lora"),
-            directory=self.directory / "adapters" / f"cycle_{cycle:02d}",
+            directory=self._adapter(cycle),
         )
 
-    def _study(self) -> None:
-        """Train finalists for longer and store how they ended."""
-        rows = [
-            attempt
-            for attempt in self.store.attempts()
-            if attempt.proxy_accuracy is not None and not attempt.reused_from
-        ]
-        rows.sort(key=lambda row: (row.proxy_accuracy or 0.0, row.attempt_id))
-        chosen = stratify([row.attempt_id for row in rows], self.config.protocol.finalists)
-        by_id = {row.attempt_id: row for row in rows}
-        recipes = {b.baseline.baseline_id: b.baseline for b in self.store.baselines()}
-        self.progress.begin("study: finalists", len(chosen))
-        epochs = self.config.protocol.finalist_epochs
-        jobs = [
-            self._job(name, by_id[name].code, recipes[by_id[name].parent_id], epochs)
-            for name in chosen
-        ]
-        for evaluation in self.executor.map(jobs):
-            row = by_id[evaluation.job_id]
-            self.store.add_finalist(
-                Finalist(
-                    attempt_id=row.attempt_id,
-                    dataset=row.dataset,
-                    proxy_accuracy=row.proxy_accuracy or 0.0,
-                    final_accuracy=evaluation.test_accuracy,
-                    curve=evaluation.curve,
-                    verdict=evaluation.verdict,
-                    reason=evaluation.reason,
-                )
-            )
-            self.progress.advance()
+    def _adapter(self, cycle: int) -> Path:
+        return self.directory / "adapters" / f"cycle_{cycle:02d}"
 
-    def _trained(self, name: str) -> bool:
-        return self.scores[name].proxy_accuracy is not None
-
-    def _with_score(self, baseline: Baseline) -> Baseline:
-        return replace(baseline, proxy_accuracy=self.scores[baseline.baseline_id].proxy_accuracy)
-
-
-def _known(evaluation: Evaluation | None) -> Evaluation:
-    if evaluation is None:
-        raise AssertionError("a candidate that passed the gates has no evaluation")
-    return evaluation
-
-
-def _gain(proxy: float | None, baseline: Baseline) -> float | None:
-    if proxy is None or baseline.proxy_accuracy is None:
-        return None
-    return proxy - baseline.proxy_accuracy
-
-
-def cycles_of(store: RunStore) -> list[CycleSummary]:
-    """Return the finished cycles and, where a run broke off inside one, what is there of it."""
-    cycles = store.cycles()
-    last = len(cycles)
-    rest = [attempt for attempt in store.attempts() if attempt.cycle == last]
-    return [*cycles, summarise_cycle(last, rest)] if rest else cycles
+    def _proxy(self, dataset: str, name: str) -> float | None:
+        return self.scores[dataset, name].proxy_accuracy

@@ -17,8 +17,8 @@ import deltanas
 
 PACKAGE = Path(deltanas.__file__).parent
 ROOMS = {"archive", "propose", "screen", "evaluate", "tune", "record"}
-CORRIDORS = {"__main__", "search"}  # the modules that know several rooms
-CONFIGURED = {"__main__", "search", "config"}  # the modules that know Hydra
+CORRIDORS = {"__main__", "search", "study"}  # the modules that know several rooms
+CONFIGURED = {"__main__", "search", "study", "config"}  # the modules that know Hydra
 TORCH_FREE = ("screen", "tune.curation", "record.metrics", "propose.prompt")
 BRINGS_TORCH = {
     "accelerate",
@@ -76,11 +76,13 @@ def violations(module: str, source: str, *, package: bool = False) -> list[str]:
         if place in ROOMS and target not in {place, "records", "source", ""}:
             broken.append(f"{module} imports {name}; a room imports records, source and itself")
     if place not in ROOMS | CORRIDORS and len(used_rooms) > 1:
-        broken.append(f"{module} imports {sorted(used_rooms)}; only search knows several rooms")
+        broken.append(
+            f"{module} imports {sorted(used_rooms)}; only search and study know several rooms"
+        )
 
     libraries = {name.partition(".")[0] for name in imported}
     if place not in CONFIGURED and libraries & {"hydra", "omegaconf"}:
-        broken.append(f"{module} imports Hydra; configuration stops at __main__ and search")
+        broken.append(f"{module} imports Hydra; configuration stops at __main__, search, study")
     if any(inside == free or inside.startswith(f"{free}.") for free in TORCH_FREE):
         broken += [
             f"{module} imports {library}; it must work without torch"
@@ -111,7 +113,7 @@ def modules() -> dict[str, Path]:
             "a room imports records",
         ),
         ("deltanas.record.store", "import deltanas\nx = deltanas.tune.fit", "a room imports"),
-        ("deltanas.helpers", "import deltanas.tune, deltanas.screen", "only search"),
+        ("deltanas.helpers", "import deltanas.tune, deltanas.screen", "only search and study"),
         ("deltanas.propose.prompt", "from omegaconf import DictConfig", "configuration stops"),
         ("deltanas.propose.prompt", "from torch import Tensor", "without torch"),
         ("deltanas.screen", "import transformers.utils", "without torch"),

@@ -18,7 +18,7 @@ from deltanas.records import Baseline, Proposal
 class Proposer(Protocol):
     """Writes one delta per baseline it is given."""
 
-    def fits(self, baseline: Baseline) -> bool:
+    def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether the proposer can take this baseline."""
         ...
 
@@ -29,33 +29,36 @@ class Proposer(Protocol):
     def propose(
         self,
         baselines: Sequence[Baseline],
+        datasets: Sequence[str],
         seeds: Sequence[int],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, drawn with seed i."""
+        """Return proposal i for baseline i, to be better on dataset i, drawn with seed i."""
         ...
 
 
 class LLMProposer:
-    """Asks a language model, freely or locked to the lines of the baseline."""
+    """Asks a language model, freely or locked to the lines of the baseline.
+
+    What it asks for is the template's matter; a lock makes sense for deltas only.
+    """
 
     def __init__(
         self,
         llm: LanguageModel,
         *,
         template: str,
-        dataset: str,
         locked: bool,
         lock_names: bool = False,
     ) -> None:
         """Raise ValueError for a template with unknown placeholders or without source."""
         check_template(template)
-        self.llm, self.template, self.dataset = llm, template, dataset
+        self.llm, self.template = llm, template
         self.locked, self.lock_names = locked, lock_names
 
-    def fits(self, baseline: Baseline) -> bool:
+    def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
-        return self.llm.fits(render_prompt(self.template, baseline, self.dataset))
+        return self.llm.fits(render_prompt(self.template, baseline, dataset))
 
     def count_tokens(self, text: str) -> int | None:
         """Return the tokens of a text by the LLM's tokenizer."""
@@ -64,11 +67,15 @@ class LLMProposer:
     def propose(
         self,
         baselines: Sequence[Baseline],
+        datasets: Sequence[str],
         seeds: Sequence[int],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, drawn with seed i."""
-        prompts = [render_prompt(self.template, b, self.dataset) for b in baselines]
+        """Return proposal i for baseline i, to be better on dataset i, drawn with seed i."""
+        prompts = [
+            render_prompt(self.template, baseline, dataset)
+            for baseline, dataset in zip(baselines, datasets, strict=True)
+        ]
         views = [view_of(baseline, self.template) for baseline in baselines]
         grammars = None
         if self.locked:
@@ -94,7 +101,7 @@ class LLMProposer:
 class RandomEditProposer:
     """Edits baselines by consistent random operators, without any LLM."""
 
-    def fits(self, baseline: Baseline) -> bool:
+    def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether any operator applies."""
         try:
             random_edit(baseline.code, Random(0))
@@ -109,6 +116,7 @@ class RandomEditProposer:
     def propose(
         self,
         baselines: Sequence[Baseline],
+        datasets: Sequence[str],
         seeds: Sequence[int],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:

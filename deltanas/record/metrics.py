@@ -96,6 +96,12 @@ def summarise_cycle(
     )
 
 
+def cycles_of(finished: Sequence[CycleSummary], attempts: Sequence[Attempt]) -> list[CycleSummary]:
+    """Return the finished cycles and, where a run broke off inside one, what is there of it."""
+    rest = [attempt for attempt in attempts if attempt.cycle == len(finished)]
+    return [*finished, summarise_cycle(len(finished), rest)] if rest else list(finished)
+
+
 def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
     """Return one cycle's measured figures under the names of `names`; the rest is left out."""
     figures: dict[str, float | None] = {

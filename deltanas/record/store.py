@@ -15,9 +15,17 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from deltanas.record.rows import Cell, column_definitions, column_names, from_row, to_row
-from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Recipe
+from deltanas.records import (
+    Attempt,
+    Baseline,
+    CycleSummary,
+    Evaluation,
+    Finalist,
+    Recipe,
+    Verdict,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist)
 
@@ -34,9 +42,10 @@ _TABLES: dict[str, tuple[type[Any], list[str]]] = {
 }
 _META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
 _BASELINES = """CREATE TABLE baselines (
-  baseline_id TEXT NOT NULL PRIMARY KEY, family TEXT NOT NULL, code TEXT NOT NULL,
+  baseline_id TEXT NOT NULL, dataset TEXT NOT NULL, family TEXT NOT NULL, code TEXT NOT NULL,
   recipe TEXT NOT NULL, parent_id TEXT, proxy_accuracy REAL, first_epoch_accuracy REAL,
-  source TEXT NOT NULL CHECK (source IN ('archive', 'admitted'))) STRICT"""
+  source TEXT NOT NULL CHECK (source IN ('archive', 'admitted')),
+  PRIMARY KEY (baseline_id, dataset)) STRICT"""
 
 
 class RunStoreError(RuntimeError):
@@ -55,8 +64,21 @@ class UsedBaseline:
     """A baseline as the run used it."""
 
     baseline: Baseline  # its proxy accuracy is the one measured in this run
+    dataset: str
     source: Source
     first_epoch_accuracy: float | None  # test split; reported, never selected on
+
+    def score(self) -> Evaluation:
+        """Return what the jail found out about it, as far as the row tells."""
+        proxy = self.baseline.proxy_accuracy
+        return Evaluation(
+            job_id=self.baseline.baseline_id,
+            verdict=Verdict.TRAINED,
+            proxy_accuracy=proxy,
+            first_epoch_accuracy=self.first_epoch_accuracy,
+            test_accuracy=self.first_epoch_accuracy,
+            curve=() if proxy is None else (proxy,),
+        )
 
 
 class RunStore:
@@ -111,18 +133,21 @@ class RunStore:
         with self._transaction(f"attempt {attempt.attempt_id}"):
             self._insert("attempts", to_row(attempt))
             if joins is not None:
-                row = _baseline_row(joins, Source.ADMITTED, attempt.first_epoch_accuracy)
+                first = attempt.first_epoch_accuracy
+                row = _baseline_row(joins, attempt.dataset, Source.ADMITTED, first)
                 self._insert("baselines", row)
 
     def add_baseline(
         self,
         baseline: Baseline,
+        dataset: str,
         source: Source = Source.ARCHIVE,
         first_epoch_accuracy: float | None = None,
     ) -> None:
-        """Add one baseline of the run. Raises RunStoreError when its id is there already."""
+        """Add one baseline of a dataset. Raises RunStoreError when it is there already."""
+        row = _baseline_row(baseline, dataset, source, first_epoch_accuracy)
         with self._transaction(f"baseline {baseline.baseline_id}"):
-            self._insert("baselines", _baseline_row(baseline, source, first_epoch_accuracy))
+            self._insert("baselines", row)
 
     def add_cycle(self, summary: CycleSummary) -> None:
         """Add one finished cycle. Raises RunStoreError when it is there already."""
@@ -174,10 +199,11 @@ class RunStore:
                     parent_id=parent,
                     proxy_accuracy=proxy,
                 ),
+                dataset=dataset,
                 source=Source(source),
                 first_epoch_accuracy=first,
             )
-            for name, family, code, recipe, parent, proxy, first, source in (
+            for name, dataset, family, code, recipe, parent, proxy, first, source in (
                 self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
             )
         ]
@@ -201,9 +227,12 @@ class RunStore:
         return [from_row(kind, row) for row in self._connection.execute(query)]
 
 
-def _baseline_row(baseline: Baseline, source: Source, first: float | None) -> tuple[Cell, ...]:
+def _baseline_row(
+    baseline: Baseline, dataset: str, source: Source, first: float | None
+) -> tuple[Cell, ...]:
     return (
         baseline.baseline_id,
+        dataset,
         baseline.family,
         baseline.code,
         json.dumps(asdict(baseline.recipe), allow_nan=False),

@@ -1,6 +1,6 @@
 """Gates that never execute candidate code: delta, policy, duplicates, novelty."""
 
-from deltanas.screen.delta import DeltaError, apply_delta, delta_lines, extract_delta
+from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.policy import PolicyError, check_policy
 
@@ -11,6 +11,5 @@ __all__ = [
     "PolicyError",
     "apply_delta",
     "check_policy",
-    "delta_lines",
     "extract_delta",
 ]

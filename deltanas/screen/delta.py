@@ -87,11 +87,6 @@ def apply_delta(source: str, delta: str) -> str:
     return result
 
 
-def delta_lines(delta: str) -> int:
-    """Return the number of lines of a delta as emitted, headers included."""
-    return len(_lines(delta))
-
-
 def _lines(text: str) -> list[str]:
     """Return the lines as a diff counts them: form feeds and their like end none."""
     return text.removesuffix("\n").split("\n") if text else []

@@ -40,7 +40,7 @@ DESCENDANTS = {
     "builtin": 0.7,
     "synthetic": 0.1,
 }  # of them are edited at random first
-NETWORK_PART = 0.03  # of the baselines also get a whole network as an answer
+NETWORK_PART = 0.06  # of the baselines also get a whole network as an answer
 ANSWERS = 8  # deltas per baseline
 MAX_CHANGED = 12  # lines marked - or + in one delta
 SHORT = 4  # below so many, a baseline keeps one delta only
@@ -188,7 +188,7 @@ class Corpus:
             return None
         texts = [shown(code).text(), *answers]
         if rng.random() < NETWORK_PART:
-            texts.append(next(iter(answers.values())))
+            texts.append(shown(next(iter(answers.values()))).text())
         if rng.random() < RENAMED[part]:
             texts = renamed(texts, rng)
         example = {

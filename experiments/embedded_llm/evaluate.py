@@ -34,6 +34,7 @@ from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
 from deltanas.screen.policy import PolicyError, check_policy
 
 CONF = Path(__file__).parents[2] / "conf"
+DATASET = "cifar10"
 DATA = blank_data(image_size=32, channels=3, num_classes=10)  # the shapes of CIFAR-10
 
 
@@ -52,13 +53,15 @@ def held_out(
     rng = random.Random("held-out")
     networks = [
         baseline
-        for baseline in LemurArchive(lemur).baselines(dataset="cifar10", max_image_size=256)
+        for baseline in LemurArchive(lemur).baselines(dataset=DATASET, max_image_size=256)
         if is_held_out(baseline.baseline_id)
     ]
-    drawn = sample_baselines(networks, min(count, len(networks)), rng, fits=proposer.fits)
+    drawn = sample_baselines(
+        networks, min(count, len(networks)), rng, fits=lambda b: proposer.fits(b, DATASET)
+    )
     families = [
         baseline
-        for baseline in BuiltinArchive().baselines(dataset="cifar10")
+        for baseline in BuiltinArchive().baselines(dataset=DATASET)
         if baseline.family in HELD_OUT_FAMILIES
     ]
     descendants = []
@@ -73,7 +76,7 @@ def held_out(
             code=code,
             recipe=parent.recipe,
         )
-        if proposer.fits(child):
+        if proposer.fits(child, DATASET):
             descendants.append(child)
     jobs = [
         Job(job_id=b.baseline_id, code=b.code, recipe=b.recipe, epochs=0)
@@ -110,7 +113,9 @@ def measure(
     proposals: list[Proposal] = []
     for start in track(range(0, len(asked), 48), "generate"):
         part = slice(start, start + 48)
-        proposals += proposer.propose([b for b, _ in asked[part]], seeds[part])
+        proposals += proposer.propose(
+            [b for b, _ in asked[part]], [DATASET] * len(asked[part]), seeds[part]
+        )
     verdicts: dict[tuple[str, int], Verdict] = {}
     deltas: dict[tuple[str, int], str] = {}
     jobs = []
@@ -180,7 +185,12 @@ def main() -> None:
         top_p=config.top_p,
         batch=48,
     )
-    proposer = LLMProposer(llm, template=config.prompt, dataset="cifar10", locked=not options.free)
+    proposer = LLMProposer(
+        llm,
+        template=config.prompt,
+        locked=not options.free,
+        lock_names=config.lock_names,
+    )
     baselines = held_out(options.lemur, options.count, proposer, options.workers)
     figures = {
         "temperature": llm.temperature,

@@ -71,8 +71,8 @@ def test_a_prompt_must_leave_room_for_the_longest_answer(llm: TransformersLLM):
 def test_what_the_lock_allows_applies_even_from_an_untrained_llm(
     llm: TransformersLLM, baseline: Baseline
 ):
-    proposer = LLMProposer(llm, template=TEMPLATE, dataset="digits", locked=True)
-    proposals = proposer.propose([baseline] * 24, list(range(24)))
+    proposer = LLMProposer(llm, template=TEMPLATE, locked=True)
+    proposals = proposer.propose([baseline] * 24, ["digits"] * 24, list(range(24)))
     finished = [proposal for proposal in proposals if not proposal.truncated]
     assert finished
     for proposal in finished:
@@ -82,9 +82,9 @@ def test_what_the_lock_allows_applies_even_from_an_untrained_llm(
 def test_without_the_lock_an_untrained_llm_writes_no_delta(
     llm: TransformersLLM, baseline: Baseline
 ):
-    proposer = LLMProposer(llm, template=TEMPLATE, dataset="digits", locked=False)
+    proposer = LLMProposer(llm, template=TEMPLATE, locked=False)
     with pytest.raises(DeltaError, match="@@"):
-        extract_delta(proposer.propose([baseline], [0])[0].reply)
+        extract_delta(proposer.propose([baseline], ["digits"], [0])[0].reply)
 
 
 def test_the_grammar_accepts_every_delta_of_a_random_edit(llm: TransformersLLM, code: str):
@@ -145,7 +145,7 @@ def test_a_template_with_unknown_names_is_refused():
 
 
 def test_random_edits_go_through_the_same_path(baseline: Baseline):
-    proposals = RandomEditProposer().propose([baseline] * 4, [1, 2, 3, 1])
+    proposals = RandomEditProposer().propose([baseline] * 4, ["digits"] * 4, [1, 2, 3, 1])
     assert proposals[0].reply == proposals[3].reply
     for proposal in proposals:
         assert apply_delta(baseline.code, proposal.reply) != baseline.code

@@ -143,7 +143,7 @@ def fill(
 
     def write(store: RunStore) -> None:
         store.set_meta("config", {"llm": {"name": "tiny"}, "seed": 42})
-        store.add_baseline(baseline)
+        store.add_baseline(baseline, "digits")
         for attempt in attempts:
             store.append(attempt)
         for cycle in cycles:

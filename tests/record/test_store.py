@@ -123,7 +123,7 @@ def test_attempt_and_the_baseline_it_becomes_are_one_transaction(
 ) -> None:
     joins = replace(baseline, baseline_id="c00-s000", parent_id="plain-a")
     with RunStore(tmp_path / "run.sqlite") as store:
-        store.add_baseline(baseline, first_epoch_accuracy=0.25)
+        store.add_baseline(baseline, "digits", first_epoch_accuracy=0.25)
         with pytest.raises(RunStoreError, match=r"baselines\.baseline_id"):
             store.append(make_attempt(0, 1, admitted=True), joins=baseline)
         assert store.attempts() == []

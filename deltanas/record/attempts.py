@@ -1,0 +1,118 @@
+"""From what the stages found out about one slot to its row, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deltanas.records import (
+    Attempt,
+    Candidate,
+    Evaluation,
+    Proposal,
+    Refused,
+    Slot,
+    Verdict,
+)
+
+
+def attempt_row(
+    slot: Slot,
+    proposal: Proposal,
+    outcome: Candidate | Refused,
+    evaluation: Evaluation | None,
+    *,
+    reused_from: str | None,
+    similarity: float | None,
+    novel: bool,
+    majority_rate: float,
+    gate: float,
+    count_tokens: Callable[[str], int | None],
+) -> Attempt:
+    """Return the row of one slot.
+
+    `evaluation` is the candidate's own or, with `reused_from`, that of an equal network, whose
+    time counts there. A candidate is degenerate up to the `majority_rate` of the validation
+    split, and admitted when it is trained here, not degenerate, not below the `gate` and `novel`.
+    Raises ValueError where a candidate has no evaluation.
+    """
+    ending = outcome if isinstance(outcome, Refused) else evaluation
+    if ending is None:
+        raise ValueError(f"{slot.name} passed the gates and has no evaluation")
+    proxy = evaluation.proxy_accuracy if evaluation else None
+    degenerate = proxy is not None and proxy <= majority_rate
+    strong = proxy is not None and not degenerate and proxy >= gate
+    own = evaluation if not reused_from else None
+    return Attempt(
+        attempt_id=slot.name,
+        cycle=slot.cycle,
+        slot=slot.number,
+        parent_id=slot.baseline.baseline_id,
+        family=slot.baseline.family,
+        dataset=slot.dataset,
+        verdict=ending.verdict,
+        reason=ending.reason,
+        prompt=proposal.prompt,
+        reply=proposal.reply,
+        delta=outcome.delta,
+        code=outcome.code,
+        delta_lines=_lines(outcome.delta) if outcome.delta else None,
+        delta_tokens=count_tokens(outcome.delta) if outcome.delta else None,
+        prompt_tokens=proposal.prompt_tokens,
+        output_tokens=proposal.output_tokens,
+        full_lines=_lines(outcome.code) if outcome.code else None,
+        full_tokens=count_tokens(outcome.code) if outcome.code else None,
+        seed=proposal.seed,
+        seconds_generate=proposal.seconds,
+        seconds_evaluate=own.seconds if own else 0.0,
+        proxy_accuracy=proxy,
+        first_epoch_accuracy=evaluation.first_epoch_accuracy if evaluation else None,
+        gain=_difference(proxy, slot.baseline.proxy_accuracy),
+        parameters=evaluation.parameters if evaluation else None,
+        macs=evaluation.macs if evaluation else None,
+        novelty=similarity,
+        degenerate=degenerate,
+        admitted=strong and novel and not reused_from,
+        reused_from=reused_from,
+        cpu_seconds=evaluation.cpu_seconds if evaluation else None,
+        memory_bytes=evaluation.memory_bytes if evaluation else None,
+    )
+
+
+def evaluation_of(row: Attempt) -> Evaluation:
+    """Return what the jail found out about a row's network, as far as the row tells."""
+    proxy = row.proxy_accuracy
+    return Evaluation(
+        job_id=row.attempt_id,
+        verdict=row.verdict,
+        reason=row.reason,
+        proxy_accuracy=proxy,
+        first_epoch_accuracy=row.first_epoch_accuracy,
+        test_accuracy=row.first_epoch_accuracy,
+        curve=() if proxy is None else (proxy,),
+        parameters=row.parameters,
+        macs=row.macs,
+        seconds=row.seconds_evaluate,
+        cpu_seconds=row.cpu_seconds,
+        memory_bytes=row.memory_bytes,
+    )
+
+
+def proposal_of(row: Attempt) -> Proposal:
+    """Return the reply that a row records."""
+    return Proposal(
+        prompt=row.prompt,
+        reply=row.reply,
+        prompt_tokens=row.prompt_tokens,
+        output_tokens=row.output_tokens,
+        seconds=row.seconds_generate,
+        seed=row.seed,
+        truncated=row.verdict is Verdict.TRUNCATED,
+    )
+
+
+def _lines(text: str) -> int:
+    return text.removesuffix("\n").count("\n") + 1
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other

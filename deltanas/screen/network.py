@@ -1,0 +1,68 @@
+"""From a reply to a whole network: the control that writes networks instead of deltas."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+
+from deltanas.records import Verdict
+from deltanas.screen.delta import DeltaError
+from deltanas.source import FROZEN, fingerprint
+
+_FENCED = re.compile(r"^```(?:python|py)?[ \t]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def extract_network(reply: str, baseline: str) -> str:
+    """Return the network in a reply: in its only code fence, or the reply itself.
+
+    `train_setup`, `learn` and `supported_hyperparameters`, which no attempt may change, are taken
+    from the baseline where the reply has none of that name, as not every prompt shows them.
+    Raises DeltaError: `no_delta` where the reply defines no class Net, `malformed` where several
+    fences do, `no_op` where its syntax tree equals the baseline's.
+    """
+    text = reply.replace("\r\n", "\n")
+    blocks = [str(block) for block in _FENCED.findall(text)]
+    networks = [block for block in blocks or [text] if re.search(r"^class Net\b", block, re.M)]
+    if len(networks) != 1:
+        verdict = Verdict.MALFORMED if networks else Verdict.NO_DELTA
+        raise DeltaError(
+            verdict, f"the reply holds {len(networks)} networks with a class Net; it must hold one"
+        )
+    code = networks[0].strip("\n") + "\n"
+    try:
+        code = _completed(code, baseline)
+        same = fingerprint(code) == fingerprint(baseline)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code  # it does not parse: the next gate says so, with the line
+    if same:
+        raise DeltaError(Verdict.NO_OP, "the reply repeats the syntax tree of the baseline")
+    return code
+
+
+def _completed(code: str, baseline: str) -> str:
+    """Return the code with the frozen functions that it lacks, methods at the end of Net."""
+    tree, known = ast.parse(code), ast.parse(baseline)
+    net = _net(tree)
+    there = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    indent = " " * net.body[0].col_offset
+    methods = _texts(_net(known).body, baseline, there, indent)
+    functions = _texts(known.body, baseline, there, "")
+    lines = code.removesuffix("\n").split("\n")
+    end = net.end_lineno or len(lines)
+    return "\n".join([*lines[:end], *methods, *lines[end:], *functions, ""])
+
+
+def _net(tree: ast.Module) -> ast.ClassDef:
+    return next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Net")
+
+
+def _texts(body: list[ast.stmt], source: str, there: set[str], indent: str) -> list[str]:
+    """Return the frozen functions of a body that are not there yet, one text for each."""
+    lines = source.split("\n")
+    texts = [
+        "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        for node in body
+        if isinstance(node, ast.FunctionDef) and node.name in FROZEN and node.name not in there
+    ]
+    return [textwrap.indent(textwrap.dedent(text), indent) for text in texts]
