@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from deltanas.propose.hunks import HUNK, View
 
@@ -28,10 +29,13 @@ ARGUMENTS = """affine bias ceil_mode count_include_pad dilation dim eps groups i
     scale_factor start_dim stride"""
 PYTHON = """__init__ and class def elif else False for if in int len max min None not or range
     return self super True"""
-PARTS = "ChannelGate Residual block body excite extra gate pool reduction skip squeeze x"
+PARTS = """ChannelGate Residual block body excite extra extra2 extra3 extra4 gate pool reduction
+    skip squeeze x"""
 FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {PARTS}".split())
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_BLOCK = re.compile(r"\s*(?:class|def) \w+")
+_ASSIGNMENT = re.compile(r"\s*(self\.)?([A-Za-z_]\w*) = ")
 _STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # among them all that ends lines for some reader
 
@@ -53,16 +57,19 @@ def delta_grammar(view: View, *, lock_names: bool = False) -> str:
     A hunk starts at any shown line after the hunk before it and goes down without gaps. It changes
     at least one line: a run of up to 16 lines removed, one of lines added, or one after the other.
     Frozen lines can be context only, and nothing can be added between two of them.
+    With `lock_names`, added text holds only names of the baseline and of the field, and lines that
+    define what other lines use are not removed without a first added line that defines it anew.
     """
-    rows = _Rows(view)
+    rows = _Rows(view, lock_names)
     rules = ['start: "@@\\n" t0', *_added(view if lock_names else None)]
     for k in range(len(view.shown) + 1):
         rules += rows.at(k)
-    for signature, name in sorted(rows.signatures.items(), key=lambda item: item[1]):
+    for (signature, start), name in sorted(rows.additions.items(), key=lambda item: item[1]):
         parts = " ".join(
             f'"{bracket}" {"rest" if bracket in PAIRS else "text"}' for bracket in signature
         )
-        rules.append(f'{name}: "+" text {parts} "\\n"')
+        text = "more" if start.lstrip().startswith(("class ", "def ")) else "text"
+        rules.append(f'{name}: {json.dumps(f"+{start}")} {text} {parts} "\\n"')
     return "\n".join(rules) + "\n"
 
 
@@ -73,12 +80,13 @@ class _Rows:
     change, `d` follows context after a change, `r` removes the lines from s to k.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, lock_definitions: bool) -> None:
         self.view = view
         self.count = len(view.shown)
         self.lines = [view.lines[i] for i in view.shown]
         self.frozen = [i in view.frozen for i in view.shown]
-        self.signatures: dict[str, str] = {}
+        self.defined = _definitions(self.lines) if lock_definitions else [""] * self.count
+        self.additions: dict[tuple[str, str], str] = {}  # brackets and first words, to rule
         self.slides = [
             _slide(brackets(view.lines[: view.shown[k]])) if k < self.count else ""
             for k in range(self.count + 1)
@@ -99,7 +107,7 @@ class _Rows:
         goes_on = [f"KEPT{k}"] if inside else []
         change = self._remove(k, k) if inside else []
         if not (inside and self.frozen[k] and self.frozen[k - 1]):
-            change += [f"{added} c{k}" for added in self._additions("", k)]
+            change += [f"{added} c{k}" for added in self._additions("", k, k)]
         end = ["", f'"{HUNK}\\n" t{k}'] if k < self.count else [""]
         rules.append(_rule(f"h{k}", [f"{kept} h{k + 1}" for kept in goes_on] + change))
         rules.append(_rule(f"c{k}", [*end, *(f"{kept} d{k + 1}" for kept in goes_on)]))
@@ -107,8 +115,8 @@ class _Rows:
         for start in range(max(0, k - LONGEST_RUN), k):
             if self._is_run(start, k):
                 signature = brackets(self.lines[start:k])
-                choices = [f"{added} c{k}" for added in self._additions(signature, start)]
-                if signature in ("", self.slides[start]):
+                choices = [f"{added} c{k}" for added in self._additions(signature, start, k)]
+                if signature in ("", self.slides[start]) and not any(self.defined[start:k]):
                     choices.append(f"c{k}")
                 if inside:
                     choices += self._remove(start, k)
@@ -125,14 +133,33 @@ class _Rows:
             self.view.joined(i) for i in range(start + 1, end)
         )
 
-    def _additions(self, signature: str, k: int) -> list[str]:
-        """Return the rules of what may stand at line k instead of lines with this signature."""
-        slide = self.slides[k]
+    def _additions(self, signature: str, start: int, end: int) -> list[str]:
+        """Return the rules of what may stand instead of lines with this signature."""
+        slide = self.slides[start]
         allowed = ["", slide] if signature in ("", slide) else [signature]
+        words = self.defined[start] if start < end else ""
         return [
-            self.signatures.setdefault(each, f"a{len(self.signatures)}")
+            self.additions.setdefault((each, words), f"a{len(self.additions)}")
             for each in dict.fromkeys(allowed)
         ]
+
+
+def _definitions(lines: Sequence[str]) -> list[str]:
+    """Return, for every line, the words with which it defines what other lines use, or "".
+
+    Classes, functions, attributes that are read, and local names that are assigned just once.
+    """
+    matches = [_ASSIGNMENT.match(line) for line in lines]
+    used = Counter(name for line in lines for name in set(_NAME.findall(line)))
+    made = Counter(match[2] for match in matches if match)
+    return [
+        block[0]
+        if (block := _BLOCK.match(line))
+        else match[0]
+        if match and used[match[2]] > 1 and (match[1] or made[match[2]] == 1)
+        else ""
+        for line, match in zip(lines, matches, strict=True)
+    ]
 
 
 def _slide(open_brackets: str) -> str:
