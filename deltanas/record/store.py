@@ -31,6 +31,7 @@ _TABLES: dict[str, tuple[type[Any], list[str]]] = {
     ),
     "cycles": (CycleSummary, ["PRIMARY KEY (cycle)"]),
     "finalists": (Finalist, ["PRIMARY KEY (attempt_id)"]),
+    "repeats": (Finalist, ["PRIMARY KEY (attempt_id)"]),  # missing in files of older versions
 }
 _META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
 _BASELINES = """CREATE TABLE baselines (
@@ -134,6 +135,11 @@ class RunStore:
         with self._transaction(f"finalist {finalist.attempt_id}"):
             self._insert("finalists", to_row(finalist))
 
+    def add_repeat(self, finalist: Finalist) -> None:
+        """Add how a finalist ended under another seed; errors as `add_finalist`."""
+        with self._transaction(f"repeat {finalist.attempt_id}"):
+            self._insert("repeats", to_row(finalist))
+
     def set_meta(self, key: str, value: object) -> None:
         """Store one JSON value about the run (id, configuration, versions); the last counts."""
         text = json.dumps(value, allow_nan=False)
@@ -161,6 +167,13 @@ class RunStore:
     def finalists(self) -> list[Finalist]:
         """Return every finalist, in the order they were added."""
         return self._read("finalists", Finalist, "rowid")
+
+    def repeats(self) -> list[Finalist]:
+        """Return how finalists ended under another seed, by id; none in older files."""
+        query = "SELECT 1 FROM sqlite_master WHERE name = 'repeats'"
+        if self._connection.execute(query).fetchone() is None:
+            return []
+        return self._read("repeats", Finalist, "attempt_id")
 
     def baselines(self) -> list[UsedBaseline]:
         """Return every baseline, in the order they were added."""
@@ -242,16 +255,14 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
-    """Create the tables in an empty file, or check that they are the ones this version writes."""
+    """Create the tables in an empty file, or check the version; add tables newer than the file."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if not tables and not read_only:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_META)
             connection.execute(_BASELINES)
-            for table, (kind, constraints) in _TABLES.items():
-                lines = ", ".join(column_definitions(kind) + constraints)
-                connection.execute(f"CREATE TABLE {table} ({lines}) STRICT")
+            _create_missing(connection)
             version = ("schema_version", json.dumps(SCHEMA_VERSION))
             connection.execute("INSERT INTO meta VALUES (?, ?)", version)
         return
@@ -262,3 +273,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
         raise RunStoreError(
             f"{path} has schema version {found}; this program reads version {SCHEMA_VERSION}"
         )
+    if not read_only:
+        _create_missing(connection)
+
+
+def _create_missing(connection: sqlite3.Connection) -> None:
+    for table, (kind, constraints) in _TABLES.items():
+        lines = ", ".join(column_definitions(kind) + constraints)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({lines}) STRICT")
