@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config import Config, NoveltyGate
+from deltanas.config import Config, FinalistChoice, NoveltyGate
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.executor import Executor
-from deltanas.evaluate.finalists import stratify
+from deltanas.evaluate.finalists import Scored, stratify, top
 from deltanas.propose.prompt import render_answer
 from deltanas.propose.proposer import Proposer
 from deltanas.record.console import CycleProgress
@@ -335,26 +335,27 @@ class Search:
         )
 
     def _study(self) -> None:
-        """Train finalists for longer and store how they ended."""
-        rows = [
-            attempt
+        """Train finalists for longer, some of them twice, and store how they ended."""
+        protocol = self.config.protocol
+        rows = {
+            attempt.attempt_id: attempt
             for attempt in self.store.attempts()
             if attempt.proxy_accuracy is not None and not attempt.reused_from
-        ]
-        rows.sort(key=lambda row: (row.proxy_accuracy or 0.0, row.attempt_id))
-        chosen = stratify([row.attempt_id for row in rows], self.config.protocol.finalists)
-        by_id = {row.attempt_id: row for row in rows}
+        }
+        scored = [Scored(n, r.dataset, r.proxy_accuracy or 0.0) for n, r in rows.items()]
+        choose = top if protocol.finalist_choice is FinalistChoice.top else stratify
+        chosen = choose(scored, protocol.finalists)
         recipes = {b.baseline.baseline_id: b.baseline for b in self.store.baselines()}
-        self.progress.begin("study: finalists", len(chosen))
-        epochs = self.config.protocol.finalist_epochs
         jobs = [
-            self._job(name, by_id[name].code, recipes[by_id[name].parent_id], epochs)
-            for name in chosen
+            self._job(n, rows[n].code, recipes[rows[n].parent_id], protocol.finalist_epochs)
+            for n in chosen
         ]
-        for evaluation in self.executor.map(jobs):
-            row = by_id[evaluation.job_id]
-            self.store.add_finalist(
-                Finalist(
+
+        def train(stage: str, jobs: Sequence[Job]) -> Iterator[Finalist]:
+            self.progress.begin(f"study: {stage}", len(jobs))
+            for evaluation in self.executor.map(jobs):
+                row = rows[evaluation.job_id]
+                yield Finalist(
                     attempt_id=row.attempt_id,
                     dataset=row.dataset,
                     proxy_accuracy=row.proxy_accuracy or 0.0,
@@ -363,8 +364,19 @@ class Search:
                     verdict=evaluation.verdict,
                     reason=evaluation.reason,
                 )
-            )
-            self.progress.advance()
+                self.progress.advance()
+
+        finished = set()
+        for finalist in train("finalists", jobs):
+            self.store.add_finalist(finalist)
+            if finalist.final_accuracy is not None:
+                finished.add(finalist.attempt_id)
+        left = [one for one in scored if one.attempt_id in finished]
+        again = stratify(left, protocol.finalist_repeats)
+        seed = derive_seed(self.config.seed, "repeat")
+        repeats = [replace(job, seed=seed) for job in jobs if job.job_id in again]
+        for finalist in train("repeats", repeats):
+            self.store.add_repeat(finalist)
 
     def _trained(self, name: str) -> bool:
         return self.scores[name].proxy_accuracy is not None
