@@ -69,7 +69,8 @@ def write_report(store: RunStore, summary: Mapping[str, object], path: Path) -> 
 def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
     attempts, cycles, finalists = store.attempts(), store.cycles(), store.finalists()
     verdicts: Mapping[str, int] = summary["verdicts"]
-    found = study(finalists, store.repeats(), summary["seed"])
+    repeats = store.repeats()
+    found = study(finalists, repeats, summary["seed"])
     return {
         "summary": summary,
         "headline": headline(summary),
@@ -88,6 +89,7 @@ def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
             if verdicts[verdict] and verdict is not Verdict.TRAINED
         ],
         "best": _best(store, attempts),
+        "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
         "config": list(_flat(store.meta("config") or {})),
         "versions": list(_flat(store.meta("versions") or {})),
@@ -155,7 +157,7 @@ def _study_rows(found: Study) -> list[tuple[str, Correlation]]:
 def _tune_plots(cycles: Sequence[CycleSummary]) -> list[Plot]:
     return [
         Plot(
-            title="LoRA",
+            title="Held-out loss",
             svg=plots.tune_loss_plot(cycles),
             caption="Loss on held-out pairs before and after each cycle's tuning.",
         ),
