@@ -78,7 +78,7 @@ def _search(config: Config, directory: Path) -> None:
     from deltanas.evaluate import DatasetError, ZygoteError
     from deltanas.record.store import RunStoreError
     from deltanas.search import SearchError
-    from deltanas.study import study_finalists
+    from deltanas.study import Study
 
     console = Console()
     interrupted = False
@@ -89,7 +89,12 @@ def _search(config: Config, directory: Path) -> None:
                 with search.progress:
                     for _ in search.cycles():
                         search.store.set_meta("wall_seconds", time.perf_counter() - began)
-                    study_finalists(config, search.store, search.executor, search.progress)
+                    Study(
+                        config=config,
+                        store=search.store,
+                        executor=search.executor,
+                        progress=search.progress,
+                    ).run()
             except KeyboardInterrupt:
                 interrupted = True
                 search.executor.close()

@@ -49,6 +49,13 @@ class NoveltyGate(Enum):
     off = "off"
 
 
+class FinalistChoice(Enum):
+    """Which candidates are trained for longer."""
+
+    stratified = "stratified"  # spread over the proxy ranking of each dataset
+    top = "top"  # the best by proxy accuracy (paper: the 20 best of each LLM)
+
+
 def _bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
     """Return a field whose value must lie in [low, high], or in (low, high] when open."""
     return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
@@ -99,7 +106,9 @@ class ProtocolConfig:
     cycles: int = _bounded(4, 1)
     candidates: int = _bounded(12, 1)  # attempts per cycle
     finalists: int = _bounded(8, 0)  # trained again, for longer; 0: no study
+    finalist_choice: FinalistChoice = FinalistChoice.stratified
     finalist_epochs: int = _bounded(50, 2)
+    finalist_repeats: int = _bounded(0, 0)  # finalists trained again with another seed; 0: none
     timeout_s: float = _bounded(600.0, 0.0, open_low=True)  # wall time of one proxy epoch
     memory_gb: float = _bounded(4.0, 0.5)  # of one worker
     max_parameters: int = _bounded(50_000_000, 1)

@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
-from deltanas.config import Config
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from deltanas.config import Config, FinalistChoice
 from deltanas.evaluate.executor import Executor
-from deltanas.evaluate.finalists import stratify
+from deltanas.evaluate.finalists import Scored, stratify, top
 from deltanas.record.console import CycleProgress
 from deltanas.record.store import RunStore
-from deltanas.records import Finalist, Job
+from deltanas.records import Attempt, Finalist, Job, derive_seed
 
 
-def study_finalists(
-    config: Config, store: RunStore, executor: Executor, progress: CycleProgress
-) -> None:
-    """Train finalists for longer and store how they ended; those that are stored stay."""
-    rows = [
-        attempt
-        for attempt in store.attempts()
-        if attempt.proxy_accuracy is not None and not attempt.reused_from
-    ]
-    rows.sort(key=lambda row: (row.proxy_accuracy or 0.0, row.attempt_id))
-    chosen = stratify([row.attempt_id for row in rows], config.protocol.finalists)
-    by_id = {row.attempt_id: row for row in rows}
-    recipes = {
-        (used.dataset, used.baseline.baseline_id): used.baseline.recipe
-        for used in store.baselines()
-    }
-    done = {finalist.attempt_id for finalist in store.finalists()}
-    progress.begin("study: finalists", len(chosen))
-    progress.advance(len(done))
-    jobs = [
-        Job(
-            job_id=name,
-            code=by_id[name].code,
-            dataset=by_id[name].dataset,
-            recipe=recipes[by_id[name].dataset, by_id[name].parent_id],
-            epochs=config.protocol.finalist_epochs,
-            seed=config.seed,
-        )
-        for name in chosen
-        if name not in done
-    ]
-    for evaluation in executor.map(jobs):
-        row = by_id[evaluation.job_id]
-        store.add_finalist(
-            Finalist(
+@dataclass(kw_only=True, slots=True)
+class Study:
+    """Trains finalists for longer, some twice; what the store holds is not trained again."""
+
+    config: Config
+    store: RunStore
+    executor: Executor
+    progress: CycleProgress
+
+    def run(self) -> None:
+        """Train the finalists and the repeats and store how they ended."""
+        protocol = self.config.protocol
+        rows = {
+            attempt.attempt_id: attempt
+            for attempt in self.store.attempts()
+            if attempt.proxy_accuracy is not None and not attempt.reused_from
+        }
+        scored = [Scored(n, r.dataset, r.proxy_accuracy or 0.0) for n, r in rows.items()]
+        choose = top if protocol.finalist_choice is FinalistChoice.top else stratify
+        jobs = self._jobs([rows[name] for name in choose(scored, protocol.finalists)])
+        done = {finalist.attempt_id for finalist in self.store.finalists()}
+        for finalist in self._train("finalists", jobs, done, rows):
+            self.store.add_finalist(finalist)
+        finished = {f.attempt_id for f in self.store.finalists() if f.final_accuracy is not None}
+        left = [one for one in scored if one.attempt_id in finished]
+        again = stratify(left, protocol.finalist_repeats)
+        seed = derive_seed(self.config.seed, "repeat")
+        repeats = [replace(job, seed=seed) for job in jobs if job.job_id in again]
+        done = {finalist.attempt_id for finalist in self.store.repeats()}
+        for finalist in self._train("repeats", repeats, done, rows):
+            self.store.add_repeat(finalist)
+
+    def _jobs(self, rows: Sequence[Attempt]) -> list[Job]:
+        recipes = {
+            (used.dataset, used.baseline.baseline_id): used.baseline.recipe
+            for used in self.store.baselines()
+        }
+        return [
+            Job(
+                job_id=row.attempt_id,
+                code=row.code,
+                dataset=row.dataset,
+                recipe=recipes[row.dataset, row.parent_id],
+                epochs=self.config.protocol.finalist_epochs,
+                seed=self.config.seed,
+            )
+            for row in rows
+        ]
+
+    def _train(
+        self, stage: str, jobs: Sequence[Job], done: set[str], rows: dict[str, Attempt]
+    ) -> Iterator[Finalist]:
+        self.progress.begin(f"study: {stage}", len(jobs))
+        self.progress.advance(len(done))
+        for evaluation in self.executor.map(job for job in jobs if job.job_id not in done):
+            row = rows[evaluation.job_id]
+            yield Finalist(
                 attempt_id=row.attempt_id,
                 dataset=row.dataset,
                 proxy_accuracy=row.proxy_accuracy or 0.0,
@@ -53,5 +78,4 @@ def study_finalists(
                 verdict=evaluation.verdict,
                 reason=evaluation.reason,
             )
-        )
-        progress.advance()
+            self.progress.advance()

@@ -6,7 +6,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
 
-from deltanas.config import Config, ConfigError, Decoding, ProposerKind, from_hydra, register
+from deltanas.config import (
+    Config,
+    ConfigError,
+    Decoding,
+    FinalistChoice,
+    ProposerKind,
+    from_hydra,
+    register,
+)
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -59,6 +67,7 @@ def test_ablations_win_over_the_protocol():
     ("override", "message"),
     [
         ("protocol.cycles=-3", r"protocol\.cycles=-3 is out of range; it must be at least 1"),
+        ("protocol.finalist_repeats=-1", r"finalist_repeats=-1 is out of range; .* at least 0"),
         ("llm.temperature=0", r"llm\.temperature=0\.0 is out of range; it must be above 0"),
         ("novelty.threshold=1.5", r"at least 0 and at most 1"),
         ("tracker.mode=cloud", r"tracker\.mode=cloud is unknown; .* offline, online"),
@@ -68,6 +77,14 @@ def test_ablations_win_over_the_protocol():
 def test_values_out_of_range_are_named(override: str, message: str):
     with pytest.raises(ConfigError, match=message):
         composed(override)
+
+
+def test_finalists_are_stratified_unless_the_best_are_asked_for():
+    assert composed("protocol=paper").protocol.finalist_choice is FinalistChoice.stratified
+    best = composed("protocol=paper", "protocol.finalist_choice=top")
+    assert best.protocol.finalist_choice is FinalistChoice.top
+    with pytest.raises(ConfigCompositionException, match=r"finalist_choice"):
+        composed("protocol.finalist_choice=best")
 
 
 def test_every_fault_is_named_at_once():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deltanas.record.metrics import wilson_interval
-from deltanas.record.ranking import Correlation
+from deltanas.record.ranking import Correlation, Study
 from deltanas.record.svg import INK, LINE, A, B, C, drawing
 from deltanas.records import CycleSummary, Finalist
 
@@ -139,6 +139,33 @@ def fidelity_plot(finalists: Sequence[Finalist], study: Correlation) -> str | No
         axes.set_ylabel("final accuracy (test), %")
         if len(datasets) > 1:
             _legend(axes)
+    return picture.svg
+
+
+def rho_plot(study: Study) -> str | None:
+    """Draw rho with its 95 % interval per dataset and pooled, and the noise ceiling over them."""
+    rows = [(name, found, B) for name, found in study.by_dataset.items()]
+    if len(rows) > 1:
+        rows.append(("all, within dataset", study.pooled, A))
+    measured = [(f"{name}, n = {found.n}", found, colour) for name, found, colour in rows]
+    if all(found.rho is None for _, found, _ in measured):
+        return None
+    with drawing("rho", "Rank correlation of proxy and final accuracy") as picture:
+        axes = picture.axes
+        for height, (_, found, colour) in enumerate(measured):
+            if found.rho is not None and found.low is not None and found.high is not None:
+                axes.plot((found.low, found.high), (height, height), color=colour, linewidth=2)
+                axes.plot(found.rho, height, color=colour, marker="o", markersize=7)
+        ceiling = study.ceiling
+        if ceiling.rho is not None and ceiling.low is not None and ceiling.high is not None:
+            axes.axvspan(ceiling.low, ceiling.high, color=C, alpha=0.14, linewidth=0)
+            axes.axvline(ceiling.rho, color=C, linewidth=1.4, label="noise ceiling")
+            _legend(axes)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_yticks(range(len(measured)), [label for label, _, _ in measured])
+        axes.set_ylim(len(measured) - 0.4, -0.6)
+        axes.set_xlim(-1.03, 1.03)
+        axes.set_xlabel("Spearman's ρ")
     return picture.svg
 
 

@@ -12,7 +12,7 @@ from deltanas.record.diffs import DIFF_CSS, best_attempts, diff_fragment, lineag
 from deltanas.record.funnel import funnel
 from deltanas.record.headline import headline, stages
 from deltanas.record.metrics import is_valid
-from deltanas.record.ranking import Correlation
+from deltanas.record.ranking import Correlation, Study, study
 from deltanas.record.store import RunStore
 from deltanas.record.summary import write_text
 from deltanas.records import Attempt, CycleSummary, Finalist, Verdict
@@ -69,13 +69,18 @@ def write_report(store: RunStore, summary: Mapping[str, object], path: Path) -> 
 def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
     attempts, cycles, finalists = store.attempts(), store.cycles(), store.finalists()
     verdicts: Mapping[str, int] = summary["verdicts"]
+    repeats = store.repeats()
+    found = study(finalists, repeats, summary["seed"])
     return {
         "summary": summary,
         "headline": headline(summary),
         "stages": stages(summary),
         "cycle_plots": _cycle_plots(cycles),
         "length_plots": _length_plots(attempts, summary),
-        "study_plots": _study_plots(finalists, cycles, summary),
+        "study_plots": _study_plots(finalists, found),
+        "study_rows": _study_rows(found),
+        "ceiling": found.ceiling,
+        "tune_plots": _tune_plots(cycles),
         "cycles": cycles,
         "gates": funnel(attempts),
         "verdicts": [
@@ -84,6 +89,7 @@ def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
             if verdicts[verdict] and verdict is not Verdict.TRAINED
         ],
         "best": _best(store, attempts),
+        "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
         "config": list(_flat(store.meta("config") or {})),
         "versions": list(_flat(store.meta("versions") or {})),
@@ -123,23 +129,35 @@ def _length_plots(attempts: Sequence[Attempt], summary: Mapping[str, Any]) -> li
     ]
 
 
-def _study_plots(
-    finalists: Sequence[Finalist], cycles: Sequence[CycleSummary], summary: Mapping[str, Any]
-) -> list[Plot]:
-    study = Correlation(
-        rho=summary["spearman_rho"],
-        low=summary["spearman_low"],
-        high=summary["spearman_high"],
-        n=summary["spearman_n"],
-    )
+def _study_plots(finalists: Sequence[Finalist], found: Study) -> list[Plot]:
     return [
         Plot(
-            title="Does one epoch preserve the ranking?",
-            svg=plots.fidelity_plot(finalists, study),
+            title="Final against proxy accuracy",
+            svg=plots.fidelity_plot(finalists, found.pooled),
             caption="Finalists: proxy accuracy against test accuracy after full training.",
         ),
         Plot(
-            title="LoRA",
+            title="Rank correlation",
+            svg=plots.rho_plot(found),
+            caption="Spearman's ρ of the two with its 95 % bootstrap interval, within datasets.",
+        ),
+    ]
+
+
+def _study_rows(found: Study) -> list[tuple[str, Correlation]]:
+    """Return the correlations of a study with their names, those not asked for left out."""
+    rows = [(name, correlation) for name, correlation in found.by_dataset.items()]
+    if len(rows) > 1:
+        rows.append(("all datasets, ranked within each", found.pooled))
+    if found.ceiling.agreement.n:
+        rows.append(("two seeds, both fully trained", found.ceiling.agreement))
+    return rows
+
+
+def _tune_plots(cycles: Sequence[CycleSummary]) -> list[Plot]:
+    return [
+        Plot(
+            title="Held-out loss",
             svg=plots.tune_loss_plot(cycles),
             caption="Loss on held-out pairs before and after each cycle's tuning.",
         ),

@@ -39,6 +39,7 @@ _TABLES: dict[str, tuple[type[Any], list[str]]] = {
     ),
     "cycles": (CycleSummary, ["PRIMARY KEY (cycle)"]),
     "finalists": (Finalist, ["PRIMARY KEY (attempt_id)"]),
+    "repeats": (Finalist, ["PRIMARY KEY (attempt_id)"]),
 }
 _META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
 _BASELINES = """CREATE TABLE baselines (
@@ -159,6 +160,11 @@ class RunStore:
         with self._transaction(f"finalist {finalist.attempt_id}"):
             self._insert("finalists", to_row(finalist))
 
+    def add_repeat(self, finalist: Finalist) -> None:
+        """Add how a finalist ended under another seed; errors as `add_finalist`."""
+        with self._transaction(f"repeat {finalist.attempt_id}"):
+            self._insert("repeats", to_row(finalist))
+
     def set_meta(self, key: str, value: object) -> None:
         """Store one JSON value about the run (id, configuration, versions); the last counts."""
         text = json.dumps(value, allow_nan=False)
@@ -186,6 +192,10 @@ class RunStore:
     def finalists(self) -> list[Finalist]:
         """Return every finalist, in the order they were added."""
         return self._read("finalists", Finalist, "rowid")
+
+    def repeats(self) -> list[Finalist]:
+        """Return how finalists ended under another seed, by id."""
+        return self._read("repeats", Finalist, "attempt_id")
 
     def baselines(self) -> list[UsedBaseline]:
         """Return every baseline, in the order they were added."""

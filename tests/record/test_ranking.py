@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltanas.record.ranking import proxy_fidelity, spearman
+from deltanas.record.ranking import noise_ceiling, proxy_fidelity, spearman, study
 from deltanas.records import Finalist
 
 PAIRS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=4, max_size=20)
@@ -85,3 +87,59 @@ def test_finalists_that_failed_are_left_out(finalists: list[Finalist]) -> None:
     found = proxy_fidelity(finalists, seed=0)
     assert found.rho == pytest.approx(0.8)
     assert found.n == 4
+
+
+def ended(
+    name: str, final: float | None, *, proxy: float = 0.5, dataset: str = "svhn"
+) -> Finalist:
+    return Finalist(attempt_id=name, dataset=dataset, proxy_accuracy=proxy, final_accuracy=final)
+
+
+def test_a_study_tells_datasets_apart(finalists: list[Finalist]) -> None:
+    reversed_ones = [ended(f"s{i}", 0.9 - i / 10, proxy=0.1 + i / 10) for i in range(4)]
+    found = study([*finalists, *reversed_ones], [], seed=0)
+    assert list(found.by_dataset) == ["digits", "svhn"]
+    assert found.by_dataset["digits"] == proxy_fidelity(finalists, seed=0)
+    assert found.by_dataset["svhn"].rho == pytest.approx(-1)
+    assert found.pooled.rho == pytest.approx((0.8 - 1) / 2)
+    assert found.pooled.n == 8
+
+
+def test_the_noise_ceiling_is_the_rho_of_a_proxy_without_noise() -> None:
+    rng = random.Random(5)
+    truths = [rng.gauss(0, 1) for _ in range(1500)]
+    first = [ended(f"n{i}", t + rng.gauss(0, 0.7), proxy=t) for i, t in enumerate(truths)]
+    second = [ended(f"n{i}", t + rng.gauss(0, 0.7)) for i, t in enumerate(truths)]
+    found = noise_ceiling(first, second, seed=0)
+    noiseless = proxy_fidelity(first, seed=0).rho
+    assert found.rho == pytest.approx(noiseless, abs=0.03)
+    assert noiseless is not None
+    assert found.agreement.rho is not None
+    assert found.agreement.rho < noiseless - 0.1
+
+
+def test_the_noise_ceiling_pairs_a_repeat_with_its_own_finalist(
+    finalists: list[Finalist],
+) -> None:
+    again = [replace(f, final_accuracy=0.5) for f in finalists[4:]]  # the first time it failed
+    again += [ended("stranger", 0.1), replace(finalists[0], final_accuracy=None)]
+    again += [replace(f, final_accuracy=1 - f.proxy_accuracy) for f in reversed(finalists[:4])]
+    found = noise_ceiling(finalists, again, seed=0)
+    assert found.agreement.n == 4
+    assert found.agreement.rho == pytest.approx(-0.8)
+    assert found.rho == 0  # seeds that disagree leave nothing to be seen
+
+
+def test_the_ceiling_s_interval_is_the_root_of_the_agreement_s(finalists: list[Finalist]) -> None:
+    found = noise_ceiling(finalists, [*reversed(finalists)], seed=0)
+    assert (found.rho, found.high) == (1, 1)
+    swapped = [replace(f, final_accuracy=f.proxy_accuracy) for f in finalists]
+    found = noise_ceiling(finalists, swapped, seed=0)
+    assert found.agreement.low is not None
+    assert found.rho == pytest.approx(math.sqrt(0.8))
+    assert found.low == pytest.approx(math.sqrt(max(0, found.agreement.low)))
+
+
+def test_without_four_repeats_there_is_no_ceiling(finalists: list[Finalist]) -> None:
+    found = noise_ceiling(finalists, finalists[:3], seed=0)
+    assert (found.rho, found.low, found.high, found.agreement.n) == (None, None, None, 3)

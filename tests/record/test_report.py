@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from deltanas.record.funnel import funnel
 from deltanas.record.metrics import run_summary
 from deltanas.record.report import write_report
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Verdict
+from deltanas.records import Attempt, Finalist, Verdict
 
 VOID = {"meta", "br", "img", "link", "input"}
 
@@ -88,6 +89,38 @@ def test_the_headline_names_intervals_and_counts(page: str) -> None:
     assert "1.250 → 1.500, rolled back" in text
 
 
+def test_a_study_without_repeats_says_how_to_measure_the_ceiling(page: str) -> None:
+    assert "protocol.finalist_repeats=4" in page
+    assert "two seeds, both fully trained" not in page
+    assert "ranked within each" not in page  # one dataset: pooled, the same figures again
+
+
+def test_the_study_shows_every_dataset_and_the_noise_ceiling(
+    fill: Callable[[RunStore], None],
+    finalists: list[Finalist],
+    summary: dict[str, object],
+    tmp_path: Path,
+) -> None:
+    other = [replace(f, attempt_id=f"x{i}", dataset="svhn") for i, f in enumerate(finalists)]
+    with RunStore(tmp_path / "run.sqlite") as store:
+        fill(store)
+        for finalist in other:
+            store.add_finalist(finalist)
+        for finalist in (*finalists, *other):
+            store.add_repeat(finalist)
+        write_report(store, summary, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    rows = re.findall(r'<tr><td class="left">([^<]*)</td><td>([^<]*)</td>\s*<td cl', page)
+    assert rows == [
+        ("digits", "0.800"),
+        ("svhn", "0.800"),
+        ("all datasets, ranked within each", "0.800"),
+        ("two seeds, both fully trained", "1.000"),
+    ]
+    assert "would show ρ =\n1.00 (1.00 to 1.00) at" in page
+    assert "svhn, n = 4" in page
+
+
 def test_the_same_rows_give_the_same_page(
     store: RunStore, summary: dict[str, object], page: str, tmp_path: Path
 ) -> None:
@@ -112,7 +145,7 @@ def test_a_run_that_broke_off_at_once_says_what_is_missing(tmp_path: Path) -> No
     with RunStore(tmp_path / "run.sqlite") as store:
         write_report(store, summary, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count('<div class="empty">not measured</div>') == 6
+    assert page.count('<div class="empty">not measured</div>') == 7
     assert "No attempt was judged." in page
     assert "r&lt;i&gt;" in page
 

@@ -71,6 +71,19 @@ def test_cycles_and_finalists_come_back_equal(
         assert store.finalists() == finalists
 
 
+def test_repeats_come_back_by_id_beside_the_finalists(
+    tmp_path: Path, finalists: list[Finalist]
+) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.add_finalist(finalists[0])
+        for finalist in reversed(finalists):
+            store.add_repeat(finalist)
+        assert store.repeats() == sorted(finalists, key=lambda finalist: finalist.attempt_id)
+        assert store.finalists() == finalists[:1]
+        with pytest.raises(RunStoreError, match="refuses repeat c00-s000: UNIQUE"):
+            store.add_repeat(finalists[0])
+
+
 def test_columns_keep_the_contract(tmp_path: Path) -> None:
     RunStore(tmp_path / "run.sqlite").close()
     connection = sqlite3.connect(tmp_path / "run.sqlite")
