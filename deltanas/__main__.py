@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from deltanas.config import (
     Config,
     ConfigError,
+    Corpus,
     Decoding,
     Generation,
     ProposerKind,
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 
     from deltanas.archive.base import Archive
     from deltanas.propose.proposer import Proposer
+    from deltanas.record.console import CycleProgress
     from deltanas.record.store import RunStore
     from deltanas.record.tracker import Tracker
+    from deltanas.records import Baseline
     from deltanas.search import Search
+    from deltanas.tune.curation import Pair
     from deltanas.tune.lora import LoraTuner
 
 # a checkout has conf/ beside the package, a wheel has it inside
@@ -144,6 +148,8 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         with console.status(f"loading {config.llm.name}"):
             proposer, tuner = _proposer(config)
         tracker = _tracker(config, directory)
+        progress = CycleProgress(console, limits.cycles)
+        pairs = _static_pairs(config, archive, {data.name: pool}, tuner, progress)
         plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         _describe(store, directory.name, plain)
         console.print(
@@ -165,7 +171,8 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
             executor=executor,
             store=store,
             tracker=tracker,
-            progress=CycleProgress(console, limits.cycles),
+            progress=progress,
+            pairs=pairs,
             novelty=NoveltyIndex(
                 permutations=config.novelty.permutations,
                 shingle=config.novelty.shingle,
@@ -225,6 +232,27 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
     return proposer, LoraTuner(
         llm.network, llm.tokenizer, settings, max_tokens=config.llm.context, seed=config.seed
     )
+
+
+def _static_pairs(
+    config: Config,
+    archive: Archive,
+    pools: Mapping[str, list[Baseline]],
+    tuner: LoraTuner | None,
+    progress: CycleProgress,
+) -> list[Pair]:
+    from deltanas.archive.lemur import LemurArchive
+    from deltanas.corpus import static_corpus
+
+    if tuner is None or config.lora.corpus is Corpus.own:
+        return []
+    if not isinstance(archive, LemurArchive):
+        raise ConfigError(
+            f"lora.corpus={config.lora.corpus.value} takes pairs from LEMUR, but archive="
+            f"{archive.name}; set archive=lemur or lora.corpus=own"
+        )
+    with progress:
+        return static_corpus(config, archive, pools, tuner, progress)
 
 
 def _tracker(config: Config, directory: Path) -> Tracker:

@@ -49,6 +49,21 @@ class NoveltyGate(Enum):
     off = "off"
 
 
+class Corpus(Enum):
+    """Which pairs the LLM is tuned on."""
+
+    own = "own"  # those that this run found
+    static = "static"  # improving pairs of the LEMUR archive (paper)
+    cumulative = "cumulative"  # both
+
+
+class Curation(Enum):
+    """How pairs are chosen for a cycle's tuning."""
+
+    balanced = "balanced"  # by gain, datasets and families in turn
+    random = "random"  # all alike
+
+
 class FinalistChoice(Enum):
     """Which candidates are trained for longer."""
 
@@ -105,6 +120,7 @@ class ProtocolConfig:
     name: str = MISSING
     cycles: int = _bounded(4, 1)
     candidates: int = _bounded(12, 1)  # attempts per cycle
+    grow_pool: bool = True  # admitted candidates become baselines
     finalists: int = _bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
     finalist_epochs: int = _bounded(50, 2)
@@ -130,6 +146,8 @@ class LoraConfig:
     """LoRA tuning after every cycle."""
 
     enabled: bool = True
+    corpus: Corpus = Corpus.own
+    curation: Curation = Curation.balanced
     r: int = _bounded(32, 1)
     alpha: int = _bounded(32, 1)
     dropout: float = _bounded(0.05, 0.0, 1.0)

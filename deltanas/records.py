@@ -223,7 +223,7 @@ class Attempt:
     macs: int | None = None
     novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
     degenerate: bool = False  # not better than always answering the majority class
-    admitted: bool = False  # joined the pool of baselines
+    admitted: bool = False  # novel and above the gate: joins the pool of baselines
     reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
     family: str = ""
     cpu_seconds: float | None = None

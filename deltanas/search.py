@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config import Config, Generation, NoveltyGate
+from deltanas.config import Config, Corpus, Curation, Generation, NoveltyGate
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.executor import Executor
 from deltanas.propose.prompt import render_answer
@@ -36,7 +36,7 @@ from deltanas.records import (
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.gates import refuse_near_duplicate, screen_proposal
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.tune.curation import Pair, curate, split
+from deltanas.tune.curation import Pair, curate, draw, split
 from deltanas.tune.lora import LoraTuner, TuneResult
 
 HELD_OUT_SHARE = 0.2  # of the baselines of the curated pairs, to watch the LoRA loss
@@ -72,7 +72,7 @@ class Search:
         default_factory=lambda: defaultdict(Duplicates)
     )
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)  # what the LLM may be tuned on
     recorded: dict[str, Attempt] = field(default_factory=dict)  # rows of the run that goes on
     stored: dict[Key, Evaluation] = field(default_factory=dict)  # and the scores of its baselines
 
@@ -225,7 +225,8 @@ class Search:
                     self.scores[owners[evaluation.job_id], evaluation.job_id] = evaluation
                     self.progress.advance()
                 row = self._row(slot, proposal, outcome, source)
-                self.store.append(row, self._joining(slot, row) if row.admitted else None)
+                joins = row.admitted and self.config.protocol.grow_pool
+                self.store.append(row, self._joining(slot, row) if joins else None)
             elif source == slot.name:
                 self.scores[slot.dataset, source] = evaluation_of(row)
             self._remember(slot, row)
@@ -305,12 +306,13 @@ class Search:
         if row.proxy_accuracy is not None and not row.reused_from:
             self.known[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)
         if row.admitted:
-            self.pools[slot.dataset].append(self._joining(slot, row))
             self.novelty.add(row.code, row.attempt_id)
+            if self.config.protocol.grow_pool:
+                self.pools[slot.dataset].append(self._joining(slot, row))
 
     def _collect_pairs(self, slots: Sequence[Slot], attempts: Sequence[Attempt]) -> None:
         """Add a cycle's trained candidates to what the LLM may be tuned on."""
-        if self.tuner is None:
+        if self.tuner is None or self.config.lora.corpus is Corpus.static:
             return
         for slot, row in zip(slots, attempts, strict=True):
             if row.gain is None or row.degenerate:
@@ -331,20 +333,23 @@ class Search:
                 self.pairs.append(pair)
 
     def _tune(self, cycle: int) -> TuneResult | None:
-        """Tune the LLM on the good pairs of all cycles so far; None where there is too little."""
+        """Tune the LLM on pairs of all cycles so far; None where there is too little."""
         if self.tuner is None:
             return None
         self.progress.begin(f"cycle {cycle}: tune")
         lora = self.config.lora
         # the same draws every cycle, so that a baseline that was held out stays held out
         rng = random.Random(derive_seed(self.config.seed, "pairs"))
-        chosen = curate(
-            self.pairs,
-            limit=lora.pairs,
-            minimum_gain=lora.minimum_gain,
-            per_baseline=lora.per_baseline,
-            rng=rng,
-        )
+        if lora.curation is Curation.random:
+            chosen = draw(self.pairs, limit=lora.pairs, rng=rng)
+        else:
+            chosen = curate(
+                self.pairs,
+                limit=lora.pairs,
+                minimum_gain=lora.minimum_gain,
+                per_baseline=lora.per_baseline,
+                rng=rng,
+            )
         train, held_out = split(chosen, share=HELD_OUT_SHARE, rng=rng)
         if not train or not held_out:
             return None

@@ -41,16 +41,29 @@ def extract_network(reply: str, baseline: str) -> str:
 
 
 def _completed(code: str, baseline: str) -> str:
-    """Return the code with the frozen functions that it lacks, methods at the end of Net."""
+    """Return the code with the frozen functions that it lacks, where the baseline has them.
+
+    Functions above the classes go below the imports, others to the end, methods to the end of Net.
+    """
     tree, known = ast.parse(code), ast.parse(baseline)
-    net = _net(tree)
+    net, known_net = _net(tree), _net(known)
     there = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    first = next(n for n in tree.body if not isinstance(n, ast.Import | ast.ImportFrom))
     indent = " " * net.body[0].col_offset
-    methods = _texts(_net(known).body, baseline, there, indent)
-    functions = _texts(known.body, baseline, there, "")
+    methods = _texts(known_net.body, baseline, there, indent)
+    above = [node for node in known.body if node.lineno < known_net.lineno]
+    below = [node for node in known.body if node.lineno > known_net.lineno]
     lines = code.removesuffix("\n").split("\n")
-    end = net.end_lineno or len(lines)
-    return "\n".join([*lines[:end], *methods, *lines[end:], *functions, ""])
+    top, end = first.lineno - 1, net.end_lineno or len(lines)
+    parts = (
+        lines[:top],
+        _texts(above, baseline, there, ""),
+        lines[top:end],
+        methods,
+        lines[end:],
+        _texts(below, baseline, there, ""),
+    )
+    return "".join(f"{line}\n" for part in parts for line in part)
 
 
 def _net(tree: ast.Module) -> ast.ClassDef:

@@ -3,6 +3,6 @@
 Only the pure half is imported here; `deltanas.tune.lora` brings torch, PEFT and Lightning.
 """
 
-from deltanas.tune.curation import Pair, curate, split
+from deltanas.tune.curation import Pair, curate, draw, split
 
-__all__ = ["Pair", "curate", "split"]
+__all__ = ["Pair", "curate", "draw", "split"]

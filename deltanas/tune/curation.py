@@ -60,6 +60,15 @@ def curate(
     return chosen
 
 
+def draw(pairs: Sequence[Pair], *, limit: int, rng: random.Random) -> list[Pair]:
+    """Choose at most `limit` pairs, all equally likely: no curation.
+
+    The same pairs in any order and the same state of `rng` give the same choice.
+    """
+    ordered = sorted(pairs, key=lambda pair: pair.pair_id)
+    return rng.sample(ordered, min(limit, len(ordered)))
+
+
 def split(
     pairs: Sequence[Pair], *, share: float, rng: random.Random
 ) -> tuple[list[Pair], list[Pair]]:
