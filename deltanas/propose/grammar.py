@@ -19,23 +19,23 @@ PAIRS = {")": "(", "]": "[", "}": "{"}
 
 # what an edit may bring in, besides the names of the baseline
 LAYERS = """AdaptiveAvgPool2d AdaptiveMaxPool2d AvgPool2d BatchNorm2d Conv2d Dropout Dropout2d ELU
-    Flatten GELU GroupNorm Hardswish Identity InstanceNorm2d LayerNorm LeakyReLU Linear MaxPool2d
-    Mish Module ModuleList PReLU ReLU ReLU6 Sequential Sigmoid SiLU Softmax Tanh Upsample"""
-FUNCTIONS = """adaptive_avg_pool2d adaptive_max_pool2d append avg_pool2d cat dropout elu extend
-    flatten forward gelu hardswish leaky_relu max_pool2d mean mish relu reshape sigmoid silu size
-    softmax sum tanh view"""
-ARGUMENTS = """affine bias ceil_mode count_include_pad dilation dim eps groups inplace kernel_size
-    mode momentum negative_slope num_channels num_groups output_size p padding padding_mode
-    scale_factor start_dim stride"""
-PYTHON = """__init__ and class def elif else False for if in int len max min None not or range
-    return self super True"""
-PARTS = """ChannelGate Residual block body excite extra extra2 extra3 extra4 gate pool reduction
-    skip squeeze x"""
-FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {PARTS}".split())
+    Flatten GELU GroupNorm Hardswish Identity InstanceNorm2d LeakyReLU Linear MaxPool2d Mish PReLU
+    ReLU ReLU6 Sequential SiLU Sigmoid Tanh"""
+FUNCTIONS = """adaptive_avg_pool2d adaptive_max_pool2d avg_pool2d dropout elu gelu hardswish
+    leaky_relu max_pool2d mish relu sigmoid silu"""
+ARGUMENTS = """affine bias dilation dim eps groups inplace kernel_size momentum negative_slope
+    num_channels num_groups output_size p padding padding_mode start_dim stride"""
+PYTHON = "False None True return"
+ATTRIBUTES = "extra extra2 extra3 extra4"
+METHODS = "flatten mean"
+FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {ATTRIBUTES} {METHODS}".split())
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_BLOCK = re.compile(r"\s*(?:class|def) \w+")
-_ASSIGNMENT = re.compile(r"\s*(self\.)?([A-Za-z_]\w*) = ")
+_STATEMENT = re.compile(r"\s*(?:return |(self\.)?([A-Za-z_]\w*) = )")
+_STRUCTURE = re.compile(r"\s*(?:import |from |super\().*|.*:")  # lines that only ever are context
+_CHAIN = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_METHOD = re.compile(r"[)\]]\.([A-Za-z_]\w*)")
+_NEVER_ADDED = frozenset({"class", "def", "elif", "else", "from", "import"})
 _STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # among them all that ends lines for some reader
 
@@ -57,8 +57,9 @@ def delta_grammar(view: View, *, lock_names: bool = False) -> str:
     A hunk starts at any shown line after the hunk before it and goes down without gaps. It changes
     at least one line: a run of up to 16 lines removed, one of lines added, or one after the other.
     Frozen lines can be context only, and nothing can be added between two of them.
-    With `lock_names`, added text holds only names of the baseline and of the field, and lines that
-    define what other lines use are not removed without a first added line that defines it anew.
+    With `lock_names`, added text holds only what the baseline names and the field's own parts, a
+    line that replaces an assignment or a return is one too, what other lines use stays defined,
+    and lines that open a block stay.
     """
     rows = _Rows(view, lock_names)
     rules = ['start: "@@\\n" t0', *_added(view if lock_names else None)]
@@ -68,8 +69,7 @@ def delta_grammar(view: View, *, lock_names: bool = False) -> str:
         parts = " ".join(
             f'"{bracket}" {"rest" if bracket in PAIRS else "text"}' for bracket in signature
         )
-        text = "more" if start.lstrip().startswith(("class ", "def ")) else "text"
-        rules.append(f'{name}: {json.dumps(f"+{start}")} {text} {parts} "\\n"')
+        rules.append(f'{name}: {json.dumps(f"+{start}")} text {parts} "\\n"')
     return "\n".join(rules) + "\n"
 
 
@@ -80,12 +80,16 @@ class _Rows:
     change, `d` follows context after a change, `r` removes the lines from s to k.
     """
 
-    def __init__(self, view: View, lock_definitions: bool) -> None:
+    def __init__(self, view: View, lock_names: bool) -> None:
         self.view = view
         self.count = len(view.shown)
         self.lines = [view.lines[i] for i in view.shown]
-        self.frozen = [i in view.frozen for i in view.shown]
-        self.defined = _definitions(self.lines) if lock_definitions else [""] * self.count
+        self.frozen = [
+            i in view.frozen or (lock_names and _STRUCTURE.fullmatch(view.lines[i]) is not None)
+            for i in view.shown
+        ]
+        self.starts = _statements(self.lines) if lock_names else [""] * self.count
+        self.defined = _definitions(self.lines) if lock_names else [False] * self.count
         self.additions: dict[tuple[str, str], str] = {}  # brackets and first words, to rule
         self.slides = [
             _slide(brackets(view.lines[: view.shown[k]])) if k < self.count else ""
@@ -137,28 +141,29 @@ class _Rows:
         """Return the rules of what may stand instead of lines with this signature."""
         slide = self.slides[start]
         allowed = ["", slide] if signature in ("", slide) else [signature]
-        words = self.defined[start] if start < end else ""
+        words = self.starts[start] if start < end else ""
         return [
             self.additions.setdefault((each, words), f"a{len(self.additions)}")
             for each in dict.fromkeys(allowed)
         ]
 
 
-def _definitions(lines: Sequence[str]) -> list[str]:
-    """Return, for every line, the words with which it defines what other lines use, or "".
+def _statements(lines: Sequence[str]) -> list[str]:
+    """Return the words that each line, and what replaces it, must start with: `x = `, or ""."""
+    return [match[0] if (match := _STATEMENT.match(line)) else "" for line in lines]
 
-    Classes, functions, attributes that are read, and local names that are assigned just once.
+
+def _definitions(lines: Sequence[str]) -> list[bool]:
+    """Tell of every line whether it assigns what other lines use and only it assigns.
+
+    Attributes count whatever else assigns them, as several classes may have one of a name.
     """
-    matches = [_ASSIGNMENT.match(line) for line in lines]
+    matches = [_STATEMENT.match(line) for line in lines]
     used = Counter(name for line in lines for name in set(_NAME.findall(line)))
     made = Counter(match[2] for match in matches if match)
     return [
-        block[0]
-        if (block := _BLOCK.match(line))
-        else match[0]
-        if match and used[match[2]] > 1 and (match[1] or made[match[2]] == 1)
-        else ""
-        for line, match in zip(lines, matches, strict=True)
+        bool(match and used[match[2]] > 1 and (match[1] or made[match[2]] == 1))
+        for match in matches
     ]
 
 
@@ -192,15 +197,28 @@ def _added(view: View | None) -> list[str]:
         characters = f"/[^()\\[\\]{{}}{_CONTROL}]+/"
         return [*rules, f"ATOM: {characters}", f"TAIL: {characters}"]
     code = "\n".join(view.lines[i] for i in view.shown)
-    names = set(_NAME.findall(code)) | FIELD
-    stems = {name.rstrip("0123456789") for name in names}
-    numbered = sorted(stem for stem in stems if f"{stem}1" in names or f"{stem}2" in names)
-    strings = sorted({re.escape(text).replace("/", "\\/") for text in _STRING.findall(code)})
-    words = [*(f"{re.escape(stem)}[0-9]{{1,2}}" for stem in numbered), *sorted(names), *strings]
-    word = f"({'|'.join(words)}|[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?)"
-    mark = "[ =,.:*+\\-\\/%<>!]"
+    word = f"({'|'.join(_words(code))}|[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?)"
+    argument = f"({'|'.join(ARGUMENTS.split())})="
+    method = f"\\.({'|'.join(sorted({*_METHOD.findall(code), *METHODS.split()}))})"
+    mark = "[ =,:*+\\-\\/%<>!]"
+    piece = f"({mark}|{argument}|{word}{mark})"
     return [
         *rules,
-        f"ATOM: /{mark}+({word}({mark}+{word})*{mark}*)?|{word}({mark}+{word})*{mark}*/",
-        f"TAIL: /{mark}+({word}({mark}+{word})*{mark}*)?/",
+        f"ATOM: /{piece}*({word}|{piece})/",
+        f"TAIL: /{mark}{piece}*{word}?|{method}({mark}{piece}*{word}?)?/",
     ]
+
+
+def _words(code: str) -> list[str]:
+    """Return expressions for what may be named: all that the code names, and the field's parts."""
+    text = _STRING.sub("", code)
+    words = set(_CHAIN.findall(text)) - _NEVER_ADDED | set(PYTHON.split())
+    words |= {f"self.{name}" for name in ATTRIBUTES.split()}
+    modules = {"nn": LAYERS, "torch.nn": LAYERS, "F": FUNCTIONS, "torch.nn.functional": FUNCTIONS}
+    for module, names in modules.items():
+        if re.search(rf"(?<![\w.]){re.escape(module)}\.|as {module}$", text, re.MULTILINE):
+            words |= {f"{module}.{name}" for name in names.split()}
+    if "torch" in words:
+        words |= {"torch.relu", "torch.sigmoid", "torch.flatten", "torch.cat"}
+    strings = {re.escape(each).replace("/", "\\/") for each in _STRING.findall(code)}
+    return sorted({re.escape(word) for word in words} | strings)
