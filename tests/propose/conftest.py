@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from deltanas.propose.llm import TransformersLLM
+
 CODE = """import torch
 import torch.nn as nn
 def supported_hyperparameters():
@@ -68,3 +70,19 @@ def tiny_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fast.save_pretrained(folder)
     network.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def llm(tiny_llm: Path) -> TransformersLLM:
+    """Return the untrained LLM behind its Protocol."""
+    return TransformersLLM(
+        str(tiny_llm),
+        dtype="float32",
+        device="cpu",
+        context=1024,
+        max_new_tokens=120,
+        temperature=1.0,
+        top_k=300,
+        top_p=1.0,
+        batch=3,
+    )

@@ -1,6 +1,5 @@
 """The LLM behind its Protocol: seeds, batches, limits, and the lock on an untrained LLM."""
 
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -23,21 +22,6 @@ RECIPE = Recipe(lr=0.1, momentum=0.9, batch=4, image_size=8, flip=False)
 @pytest.fixture
 def baseline(code: str) -> Baseline:
     return Baseline(baseline_id="b", family="f", code=code, recipe=RECIPE, proxy_accuracy=0.5)
-
-
-@pytest.fixture(scope="module")
-def llm(tiny_llm: Path) -> TransformersLLM:
-    return TransformersLLM(
-        str(tiny_llm),
-        dtype="float32",
-        device="cpu",
-        context=1024,
-        max_new_tokens=120,
-        temperature=1.0,
-        top_k=300,
-        top_p=1.0,
-        batch=3,
-    )
 
 
 def outcome(code: str, delta: str) -> str:
