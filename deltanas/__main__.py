@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from deltanas.archive.base import Archive
+    from deltanas.evaluate import ImageData
     from deltanas.propose.proposer import Proposer
     from deltanas.record.console import CycleProgress
     from deltanas.record.store import RunStore
@@ -115,7 +116,7 @@ def _search(config: Config, directory: Path) -> None:
 @contextmanager
 def _opened(config: Config, directory: Path, console: Console) -> Iterator[Search]:
     """Open every room for one search, and close them all whatever happens."""
-    from deltanas.evaluate.data import load_data
+    from deltanas.evaluate.data import SPLITS
     from deltanas.evaluate.executor import LocalExecutor
     from deltanas.record.console import CycleProgress
     from deltanas.record.store import RunStore
@@ -124,15 +125,9 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
 
     limits = config.protocol
     with ExitStack() as stack:
-        data = load_data(config.dataset.name, seed=config.seed)
         archive = _archive(config)
-        pool = list(
-            archive.baselines(
-                dataset=config.dataset.name,
-                max_image_size=config.archive.max_image_size,
-                max_lines=config.archive.max_lines,
-            )
-        )
+        pool, left_out = _pool(archive, config)
+        data = _images(config, console)
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
         executor = stack.enter_context(
             LocalExecutor(
@@ -152,6 +147,8 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         pairs = _static_pairs(config, archive, {data.name: pool}, tuner, progress)
         plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         _describe(store, directory.name, plain)
+        store.set_meta("left_out", left_out)
+        store.set_meta("majority_rate", {split: data.majority_rate(split) for split in SPLITS})
         console.print(
             f"deltanas: {config.protocol.cycles} cycles x {limits.candidates} candidates,"
             f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
@@ -159,6 +156,9 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
             highlight=False,
             soft_wrap=True,
         )
+        if left_out:
+            counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+            console.print(f"left out of the archive: {counts}", highlight=False, soft_wrap=True)
         tracker.start(directory.name, plain)  # type: ignore[arg-type]
         yield Search(
             config=config,
@@ -188,6 +188,32 @@ def _archive(config: Config) -> Archive:
     if config.archive.name == "lemur":
         return LemurArchive(Path(config.archive.path) if config.archive.path else None)
     return BuiltinArchive()
+
+
+def _pool(archive: Archive, config: Config) -> tuple[list[Baseline], dict[str, int]]:
+    """Return the baselines of a search, and how many networks each reason left out."""
+    asked: Any = {
+        "dataset": config.dataset.name,
+        "max_image_size": config.archive.max_image_size,
+        "max_lines": config.archive.max_lines,
+    }
+    counts = archive.left_out(**asked)
+    return list(archive.baselines(**asked)), {reason: n for reason, n in counts.items() if n}
+
+
+def _images(config: Config, console: Console) -> ImageData:
+    from deltanas.evaluate.data import load_data
+    from deltanas.record.console import TaskProgress
+
+    root = config.dataset.root
+    with TaskProgress(console) as progress:
+        return load_data(
+            config.dataset.name,
+            seed=config.seed,
+            image_size=config.dataset.image_size,
+            root=Path(root) if root else None,
+            progress=progress,
+        )
 
 
 def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:

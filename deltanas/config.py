@@ -101,6 +101,8 @@ class DatasetConfig:
 
     name: str = MISSING
     gate: float = _bounded(0.0, 0.0, 1.0)  # proxy accuracy
+    image_size: int = _bounded(32, 8, 512)  # pixels that images are stored at
+    root: str | None = None  # folder with the files of all sets; null: the user's data folder
 
 
 @dataclass

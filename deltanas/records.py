@@ -10,6 +10,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
+
+Scaling = Literal["norm", "echo", "complex"]  # what becomes of pixels, by LEMUR's names
 
 
 class Verdict(StrEnum):
@@ -75,6 +78,8 @@ class Recipe:
     flip: bool  # random horizontal flips, training images only
     dropout: float | None = None  # offered to the network as prm["dropout"]; None: not offered
     transform: str = ""  # LEMUR's name of the transform, for the record
+    # norm: mean 0 and deviation 1 over the training images; echo: [0, 1]; complex: that, complex64
+    scaling: Scaling = "norm"
 
     def hyperparameters(self) -> dict[str, float | int | str]:
         """Return the `prm` dictionary that LEMUR hands to `Net` and `train_setup`."""

@@ -58,6 +58,22 @@ def test_the_paper_protocol_is_the_papers():
     assert (config.llm.temperature, config.llm.top_k, config.llm.top_p) == (0.35, 50, 0.9)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "gate", "image_size"),
+    [
+        ("cifar10", 0.44, 32),
+        ("cifar100", 0.10, 32),
+        ("mnist", 0.976, 28),
+        ("svhn", 0.40, 32),
+        ("imagenette", 0.31, 64),
+        ("celeba", 0.90, 64),
+    ],
+)
+def test_every_dataset_has_its_own_gate(dataset: str, gate: float, image_size: int):
+    found = composed(f"dataset={dataset}").dataset
+    assert (found.name, found.gate, found.image_size) == (dataset, gate, image_size)
+
+
 def test_ablations_win_over_the_protocol():
     assert composed("protocol=quick", "ablation=no_lora").lora.enabled is False
     assert composed("ablation=random_edit").proposer is ProposerKind.random_edit
@@ -71,6 +87,8 @@ def test_ablations_win_over_the_protocol():
         ("llm.temperature=0", r"llm\.temperature=0\.0 is out of range; it must be above 0"),
         ("novelty.threshold=1.5", r"at least 0 and at most 1"),
         ("tracker.mode=cloud", r"tracker\.mode=cloud is unknown; .* offline, online"),
+        ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
+        ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
     ],
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import platformdirs
 
 from deltanas.archive.base import ArchiveError
-from deltanas.records import Baseline, Recipe
+from deltanas.records import Baseline, Recipe, Scaling
 
 VERSION = "2.1.2"  # of nn-dataset; later wheels hold no networks
 SCHEMA = 1
@@ -24,11 +25,12 @@ REASONS = {
     "duplicate": "another name of the same syntax tree stands for it",
     "interface": "Net with __init__, forward, train_setup and learn is not complete",
     "imports": "it imports packages that are not installed here",
-    "transform": "it was trained on complex, randomly changed or oblong images only",
+    "transform": "it was trained on randomly changed or oblong images only",
     "hyperparameters": "it reads hyperparameters besides lr, momentum, dropout and batch",
     "image_size": "it was trained on images of other sizes only",
     "lines": "its source is too long",
 }
+_TRANSFORM = re.compile(r"(norm|echo|complex)(?:_(\d+))?(_flip)?")
 _TRIAL_REASONS = ("transform", "hyperparameters", "image_size")
 
 
@@ -58,7 +60,7 @@ _FIRST_EPOCH = """
 """
 _TRIALS = f"""
     SELECT name, coalesce(duplicate_of, name), accuracy, lr, momentum, batch, dropout, transform,
-           resolution, flip, prm {_FIRST_EPOCH}
+           prm {_FIRST_EPOCH}
     ORDER BY accuracy DESC, name, trial"""
 _BEST = f"""
     SELECT coalesce(duplicate_of, name) AS first, max(accuracy) {_FIRST_EPOCH}
@@ -224,13 +226,12 @@ def _recipe(
     batch: int | None,
     dropout: float | None,
     transform: str,
-    resolution: int | None,
-    flip: int | None,
     prm: str | None,
 ) -> Recipe | str:
     """Return one trial as a recipe, or the reason of `_TRIAL_REASONS` why it is none."""
-    size = resolution or source.native
-    if resolution is None or flip is None or size is None:
+    match = _TRANSFORM.fullmatch(transform)
+    size = int(match[2] or 0) or source.native if match else None
+    if match is None or size is None:
         return "transform"
     if prm is not None or lr is None or momentum is None or batch is None:
         return "hyperparameters"
@@ -241,7 +242,8 @@ def _recipe(
         momentum=momentum,
         batch=batch,
         image_size=size,
-        flip=bool(flip),
+        flip=match[3] is not None,
         dropout=dropout,
         transform=transform,
+        scaling=cast(Scaling, match[1]),
     )

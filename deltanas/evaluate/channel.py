@@ -119,8 +119,27 @@ def share_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, list[dict[str
     return descriptor, layout
 
 
+def share_images(
+    images: NDArray[np.uint8],
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return what `share_arrays` does for images, which are not copied where a file holds them.
+
+    That file is opened for reading; it is not sealed, so the jail must keep candidates from it.
+    """
+    if not isinstance(images, np.memmap):
+        return share_arrays({"pixels": images})
+    descriptor = os.open(str(images.filename), os.O_RDONLY | os.O_CLOEXEC)
+    entry = {
+        "name": "pixels",
+        "dtype": images.dtype.str,
+        "shape": list(images.shape),
+        "offset": images.offset,
+    }
+    return descriptor, [entry]
+
+
 def map_arrays(descriptor: int, layout: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of `share_arrays`, mapped copy-on-write: writes stay in this process."""
+    """Return shared arrays, mapped copy-on-write: writes stay in this process."""
     memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
     return {
         item["name"]: np.ndarray(item["shape"], item["dtype"], memory, item["offset"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.network import Refusal, blame, build, check_logits
+from deltanas.evaluate.network import Refusal, blame, build, check_logits, input_type
 from deltanas.records import Recipe, Verdict
 
 ROWS = 2  # images in the check; a single one would upset batch normalisation
@@ -67,7 +67,8 @@ def _measure_on(
     )
     with blame(Verdict.BUILD, "train_setup fails"):
         network.train_setup(recipe.hyperparameters())
-    images = torch.zeros(ROWS, channels, recipe.image_size, recipe.image_size, device=device)
+    size = recipe.image_size
+    images = torch.zeros(ROWS, channels, size, size, dtype=input_type(recipe), device=device)
     with (
         torch.no_grad(),
         FlopCounterMode(display=False) as counter,

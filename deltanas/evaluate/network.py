@@ -75,6 +75,11 @@ def build(
         return network.train()
 
 
+def input_type(recipe: Recipe) -> torch.dtype:
+    """Return the type of the images that a recipe hands to a network."""
+    return torch.complex64 if recipe.scaling == "complex" else torch.float32
+
+
 def check_logits(logits: object, rows: int, num_classes: int) -> Tensor:
     """Return the logits if they are one floating-point (rows, num_classes) tensor, else refuse."""
     if not isinstance(logits, Tensor):

@@ -73,7 +73,7 @@ def _be_child(
 
 def _answer_cap(job: Job, data: TrainingData) -> int:
     """Return the bytes of the longest honest answer to a job."""
-    rows = job.epochs * len(data.val_images) + min(job.epochs, 2) * len(data.test_images)
+    rows = job.epochs * len(data.val_rows) + min(job.epochs, 2) * len(data.test_rows)
     return LENGTH + HEADER_CAP + rows * data.num_classes * 2
 
 

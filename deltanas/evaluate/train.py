@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.parameter import is_lazy
 
-from deltanas.evaluate.network import Refusal, blame, build, check_logits
+from deltanas.evaluate.network import Refusal, blame, build, check_logits, input_type
 from deltanas.records import Recipe, Verdict
 
 GRADIENT_CLIP = 3.0  # largest L2 norm of the gradients; LEMUR's trainer uses the same
@@ -29,10 +29,11 @@ _EVALUATION_PIXELS = 2**18  # per batch: without gradients, larger batches fit t
 class TrainingData:
     """What a candidate's process may see: labels of the training images only."""
 
-    train_images: Tensor  # (N, C, S, S) uint8
-    train_labels: Tensor  # (N,) int64
-    val_images: Tensor
-    test_images: Tensor
+    pixels: Tensor  # (N, C, S, S) uint8, the images of all splits
+    train_rows: Tensor  # (n,) int64, positions in `pixels`
+    train_labels: Tensor  # (n,) int64
+    val_rows: Tensor
+    test_rows: Tensor
     mean: Tensor  # (C, 1, 1) float32, of the training images, in 0..255
     std: Tensor  # (C, 1, 1) float32
     num_classes: int
@@ -40,13 +41,23 @@ class TrainingData:
     @property
     def channels(self) -> int:
         """Number of colour channels."""
-        return self.train_images.shape[1]
+        return self.pixels.shape[1]
 
-    def prepare(self, images: Tensor, size: int) -> Tensor:
-        """Resize a uint8 batch to `size` x `size` and normalise it: (B, C, size, size) float32."""
+    def prepare(self, rows: Tensor, recipe: Recipe, flipped: Tensor | None = None) -> Tensor:
+        """Return the images at some rows as the recipe wants them: (B, C, S, S), float or complex.
+
+        Images are resized to the recipe's size as Pillow does it, to within one of 256 levels;
+        those that `flipped`, (B,) bool, marks are mirrored.
+        """
+        images = self.pixels[rows]
+        if flipped is not None:
+            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+        size = recipe.image_size
         if images.shape[-1] != size:
             images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        return images.float().sub_(self.mean).div_(self.std)
+        if recipe.scaling == "norm":
+            return images.float().sub_(self.mean).div_(self.std)
+        return images.float().div_(255).to(input_type(recipe))
 
 
 class TrainingBatches:
@@ -56,7 +67,7 @@ class TrainingBatches:
         self.data = data
         self.recipe = recipe
         self.generator = generator
-        count = len(data.train_images)
+        count = len(data.train_rows)
         self.sizes = [min(recipe.batch, count - start) for start in range(0, count, recipe.batch)]
         if len(self.sizes) > 1 and self.sizes[-1] == 1:
             self.sizes.pop()  # batch normalisation cannot train on one image
@@ -65,16 +76,16 @@ class TrainingBatches:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.data.train_images), generator=self.generator)
+        order = torch.randperm(len(self.data.train_rows), generator=self.generator)
         start = 0
         for size in self.sizes:
             chosen = order[start : start + size]
             start += size
-            images = self.data.train_images[chosen]
+            flipped = None
             if self.recipe.flip:
-                flipped = torch.rand(size, 1, 1, 1, generator=self.generator) < 0.5
-                images = torch.where(flipped, images.flip(3), images)
-            yield self.data.prepare(images, self.recipe.image_size), self.data.train_labels[chosen]
+                flipped = torch.rand(size, generator=self.generator) < 0.5
+            images = self.data.prepare(self.data.train_rows[chosen], self.recipe, flipped)
+            yield images, self.data.train_labels[chosen]
 
 
 class CandidateModule(lightning.LightningModule):
@@ -107,24 +118,23 @@ class CandidateModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         epochs = self.trainer.max_epochs
-        self.val_logits.append(self.predict(self.data.val_images))
+        self.val_logits.append(self.predict(self.data.val_rows))
         if self.current_epoch == 0 or self.current_epoch + 1 == epochs:
-            self.test_logits.append(self.predict(self.data.test_images))
+            self.test_logits.append(self.predict(self.data.test_rows))
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> bytes:
-        """Return the logits of uint8 images as (N, num_classes) float16 bytes.
+    def predict(self, rows: Tensor) -> bytes:
+        """Return the logits of the images at some rows as (N, num_classes) float16 bytes.
 
         Each row is shifted to have its largest at 0: that changes no answer and keeps half
         precision where it decides. NaN stays NaN.
         """
         self.network.eval()
         blocks = []
-        size = self.recipe.image_size
-        rows = max(self.recipe.batch, _EVALUATION_PIXELS // size**2)
-        for start in range(0, len(images), rows):
-            chunk = images[start : start + rows]
-            logits = self.network(self.data.prepare(chunk, size))
+        at_once = max(self.recipe.batch, _EVALUATION_PIXELS // self.recipe.image_size**2)
+        for start in range(0, len(rows), at_once):
+            chunk = rows[start : start + at_once]
+            logits = self.network(self.data.prepare(chunk, self.recipe))
             logits = check_logits(logits, len(chunk), self.data.num_classes).float()
             shifted = logits - logits.amax(dim=1, keepdim=True)
             blocks.append(shifted.clamp(min=-_HALF_MAX).half().numpy().tobytes())
@@ -158,7 +168,7 @@ def train(
     with blame(Verdict.SHAPE, "training fails"):
         if any(is_lazy(parameter) for parameter in network.parameters()):
             with torch.no_grad():
-                network(data.prepare(data.train_images[:2], recipe.image_size))
+                network(data.prepare(data.train_rows[:2], recipe))
         module = CandidateModule(network, recipe, data)
         batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(seed))
         trainer = lightning.Trainer(

@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 import deltanas
 from deltanas.evaluate.channel import (
     GREETING,
@@ -24,8 +22,9 @@ from deltanas.evaluate.channel import (
     receive,
     receive_message,
     share_arrays,
+    share_images,
 )
-from deltanas.evaluate.data import ImageData, Images
+from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.score import judge
 from deltanas.records import Evaluation, Job, Verdict
 
@@ -41,25 +40,27 @@ class ZygoteError(RuntimeError):
 class Zygote:
     """The warm process. It starts at once and warms up while the caller goes on.
 
-    Handed over: training images and labels, validation and test images. Other labels stay here.
+    Handed over: all images, which are whose, training labels. Other labels stay here.
     """
 
     def __init__(self, data: ImageData, limits: Limits) -> None:
         self._threads = limits.threads
         self._lock = threading.Lock()
         self._closed = False
-        self._memory, layout = share_arrays(
+        pixels, pixels_layout = share_images(data.pixels)
+        rows, rows_layout = share_arrays(
             {
-                "train_images": data.train_images,
+                "train_rows": data.train_rows,
                 "train_labels": data.train_labels,
-                "val_images": data.val_images,
-                "test_images": data.test_images,
+                "val_rows": data.val_rows,
+                "test_rows": data.test_rows,
             }
         )
-        mean, std = _channel_statistics(data.train_images)
+        self._shared = (pixels, rows)
+        mean, std = data.channel_statistics()
         self._boot = pack(
             {
-                "layout": layout,
+                "layouts": [pixels_layout, rows_layout],
                 "limits": asdict(limits),
                 "num_classes": data.num_classes,
                 "mean": mean,
@@ -94,13 +95,14 @@ class Zygote:
         self._kill()
         with self._lock:
             self._stop()
-            os.close(self._memory)
+            for descriptor in self._shared:
+                os.close(descriptor)
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         self._log = os.memfd_create("deltanas-zygote-log", os.MFD_CLOEXEC)
         self._ready = False
-        descriptors = (theirs.fileno(), self._memory)
+        descriptors = (theirs.fileno(), *self._shared)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "deltanas.evaluate.zygote", *map(str, descriptors)],
@@ -196,16 +198,3 @@ def _environment(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew
         "MALLOC_TRIM_THRESHOLD_": "8000000000",
     }
-
-
-def _channel_statistics(images: Images) -> tuple[list[float], list[float]]:
-    """Return every channel's mean and standard deviation in 0..255; 1 where nothing varies."""
-    values = np.arange(256)
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        counts = np.bincount(images[:, channel].ravel(), minlength=256)
-        mean = float((counts * values).sum() / counts.sum())
-        variance = float((counts * (values - mean) ** 2).sum() / counts.sum())
-        means.append(mean)
-        deviations.append(variance**0.5 or 1.0)
-    return means, deviations

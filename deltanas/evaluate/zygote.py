@@ -18,6 +18,7 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 import torch
+from numpy.typing import NDArray
 
 from deltanas.evaluate.channel import (
     GREETING,
@@ -58,12 +59,12 @@ class Net(nn.Module):
 def main() -> None:
     """Warm up, then fork a worker for every connection until the parent leaves.
 
-    Arguments: descriptor of the control socket, descriptor of the shared arrays.
+    Arguments: descriptor of the control socket, descriptors of the files with shared arrays.
     """
     control = socket.socket(fileno=int(sys.argv[1]))
     boot = receive_message(control)
     limits = Limits(**boot["limits"])
-    data = _training_data(int(sys.argv[2]), boot)
+    data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
     _warm_up(data, limits)
     control.sendall(pack({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
@@ -79,9 +80,11 @@ def main() -> None:
         connection.close()
 
 
-def _training_data(descriptor: int, boot: dict[str, Any]) -> TrainingData:
-    arrays = map_arrays(descriptor, boot["layout"])
-    os.close(descriptor)
+def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData:
+    arrays: dict[str, NDArray[Any]] = {}
+    for descriptor, layout in zip(descriptors, boot["layouts"], strict=True):
+        arrays |= map_arrays(descriptor, layout)
+        os.close(descriptor)
     return TrainingData(
         **{name: torch.from_numpy(array) for name, array in arrays.items()},
         mean=torch.tensor(boot["mean"])[:, None, None],
@@ -96,10 +99,10 @@ def _warm_up(data: TrainingData, limits: Limits) -> None:
     logging.disable(logging.CRITICAL)
     few = replace(
         data,
-        train_images=data.train_images[:8],
+        train_rows=data.train_rows[:8],
         train_labels=data.train_labels[:8],
-        val_images=data.val_images[:8],
-        test_images=data.test_images[:8],
+        val_rows=data.val_rows[:8],
+        test_rows=data.test_rows[:8],
     )
     recipe = Recipe(lr=0.01, momentum=0.9, batch=4, image_size=16, flip=True)
     job = Job(job_id="warm-up", code=_TINY, recipe=recipe)
@@ -108,7 +111,7 @@ def _warm_up(data: TrainingData, limits: Limits) -> None:
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
     report, output = run_job(job, few, lenient, base_memory=address_space())
-    if report.exit_code or len(output) < len(few.val_images) * data.num_classes:
+    if report.exit_code or len(output) < len(few.val_rows) * data.num_classes:
         sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
 
 

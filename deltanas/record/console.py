@@ -77,6 +77,59 @@ class CycleProgress:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+class TaskProgress:
+    """Live progress of what comes before a search, such as the decoding of images.
+
+    On a terminal a bar moves in place and vanishes; elsewhere every task is one line.
+    """
+
+    def __init__(self, console: Console) -> None:
+        """Prepare; nothing shows before the first call."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("", total=None)
+        self._task = ""
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps are done; a task of unknown length, 0, gets a line."""
+        counted = total > 0 and self._console.is_terminal
+        if task != self._task:
+            self._task = task
+            self._progress.reset(self._bar, description=task, total=total or None)
+            if not counted:
+                self._console.print(task, highlight=False, markup=False, soft_wrap=True)
+        if counted:
+            self._progress.start()  # not earlier: torchvision draws its own bar of a download
+            self._progress.update(self._bar, completed=done)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+
 def cycle_line(summary: CycleSummary) -> str:
     """Return one cycle in one line: `cycle 2  10/12 valid, 4 useful, accuracy 71.2 %, ...`."""
     parts = [f"{summary.valid}/{summary.attempted} valid", f"{summary.useful} useful"]

@@ -77,7 +77,7 @@ def statistics() -> Trials:
         ("mnist", 1, "ga-3"): [trial(0.95, "norm_32", batch=16), trial(0.99, "norm")],
         ("cifar-10", 1, "alt-nn1-aa"): [trial(0.6, "echo_256_flip")],
         ("celeba-gender", 1, "alt-nn1-aa"): [trial(0.8, "norm"), trial(0.7, "echo_64")],
-        ("cifar-10", 1, "rl-bb"): [trial(0.6, "bf-v1-7"), trial(0.7, "complex_32")],
+        ("cifar-10", 1, "rl-bb"): [trial(0.6, "bf-v1-7"), trial(0.7, "complex_32_RandomCrop")],
         ("cifar-10", 1, "rag-cc"): [trial(0.6, "norm_32")],
         ("cifar-10", 1, "ast-dd"): [trial(0.6, "norm_32")],
         ("cifar-10", 1, "AirNet"): [trial(0.6, "norm_32", weight_decay=0.1)],

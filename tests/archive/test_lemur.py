@@ -24,7 +24,13 @@ def test_the_best_first_epoch_trial_is_the_recipe(lemur: LemurArchive) -> None:
     found = recipes(lemur, "cifar10")
     assert found.keys() == {"ga-1", "alt-nn1-aa"}
     assert found["ga-1"] == Recipe(
-        lr=0.1, momentum=0.9, batch=64, image_size=256, flip=False, transform="echo_256"
+        lr=0.1,
+        momentum=0.9,
+        batch=64,
+        image_size=256,
+        flip=False,
+        transform="echo_256",
+        scaling="echo",
     )
     assert found["alt-nn1-aa"].flip
 
@@ -42,6 +48,33 @@ def test_a_recipe_keeps_dropout_and_flip(lemur: LemurArchive) -> None:
         connection.execute("UPDATE trials SET accuracy = 1 WHERE accuracy = 0.3")
     recipe = recipes(lemur, "cifar10")["ga-1"]
     assert (recipe.dropout, recipe.flip, recipe.image_size) == (0.25, True, 32)
+
+
+@pytest.mark.parametrize(
+    ("transform", "read"),
+    [
+        ("norm", (28, False, "norm")),
+        ("norm_flip", (28, True, "norm")),
+        ("echo_64", (64, False, "echo")),
+        ("complex_32_flip", (32, True, "complex")),
+    ],
+)
+def test_the_name_of_a_transform_is_read(
+    transform: str, read: tuple[int, bool, str], lemur: LemurArchive
+) -> None:
+    with closing(sqlite3.connect(lemur.path)) as connection, connection:
+        connection.execute("UPDATE recipes SET transform = ?", (transform,))
+    recipe = recipes(lemur, "mnist")["ga-3"]
+    assert (recipe.image_size, recipe.flip, recipe.scaling) == read
+    assert recipe.transform == transform
+
+
+@pytest.mark.parametrize("transform", ["norm_64_crop", "soft_pad", "bf-v1-Pad_32", "normal"])
+def test_other_transforms_are_left_out(transform: str, lemur: LemurArchive) -> None:
+    with closing(sqlite3.connect(lemur.path)) as connection, connection:
+        connection.execute("UPDATE recipes SET transform = ?", (transform,))
+    with pytest.raises(ArchiveError, match="no baseline for 'mnist'.*'transform': 1"):
+        lemur.baselines(dataset="mnist")
 
 
 def test_digits_takes_mnist_at_32_pixels(lemur: LemurArchive) -> None:

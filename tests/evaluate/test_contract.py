@@ -248,6 +248,22 @@ def test_a_recipe_may_offer_dropout(executor: Executor) -> None:
     assert evaluate(executor, offered).verdict is Verdict.TRAINED
 
 
+def test_a_recipe_may_hand_over_complex_images(executor: Executor) -> None:
+    code = network(forward="assert x.dtype == torch.complex64; x = x.real")
+    job = make_job(code, recipe=replace(RECIPE, scaling="complex"))
+    assert evaluate(executor, job).verdict is Verdict.TRAINED
+    refused = evaluate(executor, replace(job, code=network()))
+    assert refused.verdict is Verdict.SHAPE
+    assert "of torch.complex64; it must be (2, 10) of floating point" in refused.reason
+
+
+def test_scaling_reaches_the_network(executor: Executor) -> None:
+    code = network(forward="assert x.is_meta or x.min() == 0 and x.max() == 1; x = x - 0.5")
+    echo = make_job(code, recipe=replace(RECIPE, scaling="echo"))
+    assert evaluate(executor, echo).verdict is Verdict.TRAINED
+    assert evaluate(executor, make_job(code)).verdict is Verdict.SHAPE
+
+
 @pytest.mark.parametrize("batch", [1136, 5000])
 def test_a_last_batch_of_one_image_is_left_out(executor: Executor, batch: int) -> None:
     code = network(

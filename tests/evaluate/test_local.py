@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deltanas.evaluate import Executor, ImageData, LocalExecutor, ZygoteError, blank_data
-from deltanas.evaluate.channel import map_arrays, share_arrays
+from deltanas.evaluate.channel import map_arrays, share_arrays, share_images
+from deltanas.evaluate.image_cache import load_source
+from deltanas.evaluate.torchvision_sources import SOURCES
 from deltanas.records import Evaluation, Job, Verdict
-from tests.evaluate.networks import make_job, network
+from tests.evaluate.miniatures import without_checksums, write_cifar100
+from tests.evaluate.networks import RECIPE, make_job, network
 from tests.evaluate.processes import lanes, memory_holds, parents, wait_for
 
 SIZES = {"max_parameters": 10**6, "max_macs": 10**6}
@@ -95,7 +99,7 @@ def test_no_process_that_runs_candidates_holds_held_out_labels(
     held = memory_holds(
         worker,
         digits.train_labels[:64].tobytes(),
-        digits.val_images[0].tobytes(),
+        digits.images("val")[0].tobytes(),
         digits.val_labels[:64].tobytes(),
         digits.val_labels[:64].astype(np.uint8).tobytes(),
         digits.test_labels[:64].tobytes(),
@@ -197,6 +201,35 @@ def test_shared_arrays_can_be_changed_only_for_oneself() -> None:
     with pytest.raises(PermissionError):
         os.pwrite(descriptor, b"x", 0)
     os.close(descriptor)
+
+
+@pytest.fixture
+def mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageData:
+    """A miniature of CIFAR-100, its images mapped from the cache."""
+    without_checksums(monkeypatch)
+    write_cifar100(tmp_path)
+    source = replace(SOURCES["cifar100"], counts=None)
+    return load_source(source, seed=0, root=tmp_path, cache_dir=tmp_path / "cache")
+
+
+def test_images_of_a_file_are_mapped_as_they_are(mapped: ImageData) -> None:
+    descriptor, layout = share_images(mapped.pixels)
+    assert Path(f"/proc/self/fd/{descriptor}").readlink() == Path(mapped.pixels.filename)
+    np.testing.assert_array_equal(map_arrays(descriptor, layout)["pixels"], mapped.pixels)
+    os.close(descriptor)
+
+
+def test_a_worker_maps_the_images_and_holds_no_held_out_labels(mapped: ImageData) -> None:
+    others = {lane[0] for lane in lanes()}
+    recipe = replace(RECIPE, image_size=32, batch=8)
+    with LocalExecutor(mapped, workers=1, **SIZES) as executor:
+        found = evaluate(executor, make_job(network(), recipe=recipe))
+        assert found.verdict is Verdict.TRAINED, found.reason
+        ((_, worker),) = [lane for lane in lanes() if lane[0] not in others]
+        assert str(mapped.pixels.filename) in Path(f"/proc/{worker}/maps").read_text()
+        needles = (mapped.images("val")[0], mapped.train_labels, mapped.test_labels)
+        held = memory_holds(worker, *(needle.tobytes() for needle in needles))
+        assert held == [True, True, False]
 
 
 @pytest.mark.parametrize(

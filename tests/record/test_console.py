@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from deltanas.record.console import CycleProgress, print_summary
+from deltanas.record.console import CycleProgress, TaskProgress, print_summary
 from deltanas.record.metrics import summarise_cycle
 from deltanas.records import CycleSummary
 
@@ -55,3 +55,21 @@ def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSumma
     assert "cycle 1: evaluate" in text.getvalue()
     assert "5/12" in text.getvalue()
     assert "1/3" in text.getvalue()
+
+
+def test_without_a_terminal_every_task_is_one_line() -> None:
+    console, text = _plain(40)
+    with TaskProgress(console) as progress:
+        progress("download MNIST to [here]", 0, 0)
+        for done in (1, 2):
+            progress("decode MNIST: train", done, 2)
+    assert text.getvalue().splitlines() == ["download MNIST to [here]", "decode MNIST: train"]
+
+
+def test_on_a_terminal_a_counted_task_is_a_bar() -> None:
+    text = io.StringIO()
+    with TaskProgress(Console(file=text, width=100, force_terminal=True)) as progress:
+        progress("download MNIST to [here]", 0, 0)
+        assert text.getvalue() == "download MNIST to [here]\n"  # torchvision's own bar is next
+        progress("decode MNIST: train", 7, 9)
+    assert "7/9" in text.getvalue()
