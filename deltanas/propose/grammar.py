@@ -31,8 +31,11 @@ METHODS = "flatten mean"
 FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {ATTRIBUTES} {METHODS}".split())
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_STATEMENT = re.compile(r"\s*(?:return |(self\.)?([A-Za-z_]\w*) = )")
-_STRUCTURE = re.compile(r"\s*(?:import |from |super\().*|.*:")  # lines that only ever are context
+_STATEMENT = re.compile(r"\s*(?:return |(self\.)?([A-Za-z_]\w*) [-+*\/]{0,2}= )")
+# lines that are only ever copied under the lock: they open blocks, unpack lists, set up training
+_STRUCTURE = re.compile(
+    r"\s*(?:import |from |super\(|self\.(?:device|criteria|optimizer) = ).*|.*:|.*\(\*.*|.{200,}"
+)
 _CHAIN = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _METHOD = re.compile(r"[)\]]\.([A-Za-z_]\w*)")
 _NEVER_ADDED = frozenset({"class", "def", "elif", "else", "from", "import"})

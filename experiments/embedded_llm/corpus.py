@@ -44,7 +44,7 @@ NETWORK_PART = 0.06  # of the baselines also get a whole network as an answer
 ANSWERS = 8  # deltas per baseline
 MAX_CHANGED = 12  # lines marked - or + in one delta
 SHORT = 4  # below so many, a baseline keeps one delta only
-MAX_CHARACTERS = {"ast": 1300}  # of a delta, by family; a whole network stands on one line in ast
+MAX_CHARACTERS = 620  # of a delta; in ast, where a network stands on one line, few are so short
 RENAMED = {"lemur": 0.5, "builtin": 0.8, "synthetic": 0.8}  # share of baselines under new names
 EDITS = {1: 4, 2: 4, 3: 1}  # random edits in one delta, and how often
 PARTNERS = 24  # networks of the family looked at for a short improving difference
@@ -130,12 +130,12 @@ def random_delta(code: str, rng: random.Random) -> tuple[str, str] | None:
     return delta, edited
 
 
-def is_learnable(delta: str, family: str) -> bool:
+def is_learnable(delta: str) -> bool:
     """Return whether a delta is short and adds neither class nor method."""
     rows = delta.splitlines()
     return (
         2 <= changed_lines(delta) <= MAX_CHANGED
-        and len(delta) <= MAX_CHARACTERS.get(family, 620)
+        and len(delta) <= MAX_CHARACTERS
         and not any(row.startswith(("+class ", "+    def ")) for row in rows)
     )
 
@@ -166,7 +166,7 @@ class Corpus:
             source = rng.choice(self.lemur[family])
             code, name = source.code, source.name
             found = improving_delta(source, self.lemur[family], rng)
-            if found and rng.random() < 0.75 and is_learnable(found[0], family):
+            if found and rng.random() < 0.75 and is_learnable(found[0]):
                 answers[found[0]] = found[1]
         elif part == "builtin":
             baseline = rng.choice(self.builtin)
@@ -180,7 +180,7 @@ class Corpus:
             if len(answers) == ANSWERS:
                 break
             found = random_delta(code, rng)
-            if not found or not is_learnable(found[0], family):
+            if not found or not is_learnable(found[0]):
                 continue
             if changed_lines(found[0]) >= SHORT or not any(map(_is_short, answers)):
                 answers.setdefault(*found)
