@@ -260,20 +260,6 @@ def _writer_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def is_being_written(path: Path) -> bool:
-    """Tell whether a process holds the writer's lock of the run's file at `path`."""
-    try:
-        handle = path.with_suffix(".lock").open()
-    except OSError:
-        return False
-    with handle:  # closing it lets go of the shared lock
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc"
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
