@@ -79,19 +79,29 @@ def rate(value: float) -> str:
 
 def points(value: float) -> str:
     """Return a difference of accuracies in percentage points, without the unit."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return _signed(f"{100 * value:+.1f}")
 
 
 def one(value: float) -> str:
     """Return a number with one decimal."""
-    return f"{value:.1f}".replace("-", "−")
+    return _signed(f"{value:.1f}")
 
 
 def two(value: float) -> str:
     """Return a number with two decimals."""
-    return f"{value:.2f}".replace("-", "−")
+    return _signed(f"{value:.2f}")
+
+
+def three(value: float) -> str:
+    """Return a number with three decimals."""
+    return _signed(f"{value:.3f}")
 
 
 def whole(value: float) -> str:
     """Return a rounded number."""
-    return f"{value:.0f}"
+    return _signed(f"{value:.0f}")
+
+
+def _signed(text: str) -> str:
+    """Return a number with a true minus sign, which zero does not have."""
+    return text.replace("-", "−" if text.strip("-0.") else "")

@@ -69,7 +69,7 @@ class Spread:
     smallest: float
     largest: float
     n: int  # seeds that measured it
-    low: float | None  # Student's 95 % interval of the mean; None for a single seed
+    low: float | None  # Student's 95 % interval of the mean; None where seeds do not differ
     high: float | None
 
 
@@ -155,7 +155,7 @@ def spread(values: Iterable[float | None]) -> Spread | None:
         return None
     n, centre = len(measured), fmean(measured)
     low = high = None
-    if n > 1:
+    if len(set(measured)) > 1:  # equal seeds would claim an interval of no width
         from scipy.special import stdtrit
 
         margin = float(stdtrit(n - 1, 0.975)) * stdev(measured) / math.sqrt(n)

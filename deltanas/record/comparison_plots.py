@@ -182,17 +182,10 @@ def _by_group(axes: Axes, groups: Sequence[Group], unit: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Put every label once above the axes."""
+    """Put every label once above the axes, from the left edge of the drawing."""
     handles, names = axes.get_legend_handles_labels()
-    if handles:
-        once = dict(zip(reversed(names), reversed(handles), strict=True))
-        ordered = [name for name in dict.fromkeys(names)]
-        axes.legend(
-            [once[name] for name in ordered],
-            ordered,
-            frameon=False,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=3,
-            borderaxespad=0,
-        )
+    once = dict(zip(reversed(names), reversed(handles), strict=True))
+    ordered = list(dict.fromkeys(names))
+    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
+        [once[name] for name in ordered], ordered, loc="outside upper left", frameon=False, ncols=3
+    )

@@ -34,6 +34,7 @@ class _ListedRun:
 
     group: str
     run: FinishedRun
+    place: str
     link: str  # to its report, from the page; empty where there is none
     repeated: bool
 
@@ -63,7 +64,7 @@ def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> 
         "group_plots": _group_plots(groups),
         "curves": _curves(groups),
         "runs": _listed(groups, folder),
-        "lost": lost,
+        "lost": [(run, _place(run.directory, folder)) for run in lost],
     }
 
 
@@ -109,10 +110,23 @@ def _curves(groups: Sequence[Group]) -> list[list[Plot]]:
 def _listed(groups: Sequence[Group], folder: Path) -> list[_ListedRun]:
     names = labels([group.key for group in groups])
     return [
-        _ListedRun(group=name, run=run, link=_link(run, folder), repeated=run in group.repeats)
+        _ListedRun(
+            group=name,
+            run=run,
+            place=_place(run.directory, folder),
+            link=_link(run, folder),
+            repeated=run in group.repeats,
+        )
         for name, group in zip(names, groups, strict=True)
         for run in (*group.runs, *group.repeats)
     ]
+
+
+def _place(directory: Path, folder: Path) -> str:
+    """Return a run's path as seen from beside the folder of the page: `sweep/3`."""
+    beside = folder.resolve().parent
+    path = directory.resolve()
+    return path.relative_to(beside).as_posix() if path.is_relative_to(beside) else str(path)
 
 
 def _link(run: FinishedRun, folder: Path) -> str:

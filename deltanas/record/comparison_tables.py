@@ -18,6 +18,7 @@ from deltanas.record.cells import (
     points,
     rate,
     t_interval,
+    three,
     two,
     whole,
 )
@@ -139,7 +140,7 @@ _ACCURACY = (
         lambda p: figure(p.best_cifar10, rate, "CIFAR-10"),
     ),
     _Column("gain, pp", lambda g: over_seeds(g.spread("mean_gain"), points, " to ")),
-    _Column("ρ", _rho, lambda p: figure(p.spearman_rho, two)),
+    _Column("ρ", _rho, lambda p: figure(p.spearman_rho, three)),
     _Column(
         "n",
         lambda g: figure(g.total("spearman_n"), whole),

@@ -63,7 +63,7 @@ class PaperRow:
 
 DELTA_ROWS: Mapping[str, PaperRow] = {
     "deepseek": PaperRow(
-        name="DeepSeek-Coder-7B-Instruct-v1.5",
+        name="DeepSeek 7B",  # DeepSeek-Coder-7B-Instruct-v1.5
         attempted=ATTEMPTS,
         gpu_hours=GPU_HOURS,
         valid_rate=0.753,
@@ -75,7 +75,7 @@ DELTA_ROWS: Mapping[str, PaperRow] = {
         spearman_n=12,
     ),
     "qwen": PaperRow(
-        name="Qwen2.5-Coder-7B-Instruct",
+        name="Qwen 7B",  # Qwen2.5-Coder-7B-Instruct
         attempted=ATTEMPTS,
         gpu_hours=GPU_HOURS,
         valid_rate=0.721,
@@ -87,7 +87,7 @@ DELTA_ROWS: Mapping[str, PaperRow] = {
         spearman_n=15,
     ),
     "mistral": PaperRow(
-        name="Mistral-7B-Instruct-v0.3",
+        name="Mistral 7B",  # Mistral-7B-Instruct-v0.3
         attempted=ATTEMPTS,
         gpu_hours=GPU_HOURS,
         valid_rate=0.666,
@@ -101,7 +101,7 @@ DELTA_ROWS: Mapping[str, PaperRow] = {
 }
 FULL_ROWS: Mapping[str, PaperRow] = {
     "deepseek": PaperRow(
-        name="DeepSeek-Coder-7B, whole networks",
+        name="DeepSeek 7B, full",
         valid_rate=0.506,
         mean_accuracy=0.423,
         best_cifar10=0.6398,
