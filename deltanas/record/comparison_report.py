@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 PAGE, FIGURES = "comparison.html", "comparison.csv"
-NAME_WIDTH = 22  # columns of a terminal that the names of groups keep
+NAME_WIDTH = 20  # columns of a terminal that the names of groups keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def _rich(table: Table) -> RichTable:
         if head.left:
             view.add_column(head.title, min_width=min(names, NAME_WIDTH), overflow="fold")
         else:
-            view.add_column(head.title, justify="right", no_wrap=True)
+            view.add_column(head.title, justify="right", overflow="fold")
     for row in table.rows:
         texts = [_text(row.cells[i], table.notes_on_terminal) for i in shown]
         view.add_row(*map(Text, texts), style="dim" if row.paper else None)

@@ -111,9 +111,9 @@ _VALIDITY = (
     ),
     _Column("over seeds, %", _seed_rates),
     _Column("t interval, %", lambda g: t_interval(g.spread("valid_rate")), wide=True),
-    _Column("no infra, %", lambda g: figure(g.valid_rate_excl_infra, rate)),
+    _Column("no infra,\n%", lambda g: figure(g.valid_rate_excl_infra, rate)),
     _Column(
-        "useful, %",
+        "useful,\n%",
         lambda g: figure(g.useful_rate, rate),
         lambda p: figure(p.useful_rate, rate),
     ),
@@ -129,7 +129,7 @@ _ACCURACY = (
     _Column(
         "mean, %",
         lambda g: over_seeds(g.spread("mean_first_epoch_accuracy"), rate),
-        lambda p: figure(p.mean_accuracy, rate, "pooled datasets" if p.attempted else "CIFAR-10"),
+        lambda p: figure(p.mean_accuracy, rate),
     ),
     _Column(
         "t interval, %", lambda g: t_interval(g.spread("mean_first_epoch_accuracy")), wide=True

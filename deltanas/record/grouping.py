@@ -88,8 +88,12 @@ def _variant(run: FinishedRun, differing: Sequence[str]) -> str:
         return ""
     if not run.settings:
         return "settings not recorded"
-    values = ((key, run.settings.get(key, "unset")) for key in differing)
-    return ", ".join(f"{key}={_short(text)}" for key, text in values)
+    ends = [key.rpartition(".")[2] for key in differing]
+    names = [
+        end if ends.count(end) == 1 else key for end, key in zip(ends, differing, strict=True)
+    ]
+    texts = (_short(run.settings.get(key, "unset")) for key in differing)
+    return ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
 
 
 def _short(text: str) -> str:

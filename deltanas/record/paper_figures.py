@@ -154,8 +154,8 @@ def caveats(keys: Sequence[GroupKey]) -> list[str]:
     if datasets:
         notes.append(
             "The paper pools the attempts of six datasets (CIFAR-10, CIFAR-100, MNIST, SVHN,"
-            f" ImageNette, CelebA) in one figure; ours here is {', '.join(datasets)} alone, so"
-            " accuracies cannot be compared at all and valid rates only roughly."
+            f" ImageNette, CelebA) in one figure. On one dataset ({', '.join(datasets)}) our"
+            " accuracies cannot be compared with its at all, and valid rates only roughly."
         )
     if any(key.archive != "lemur" for key in beside):
         notes.append("Its baselines come from LEMUR; some of ours here do not.")

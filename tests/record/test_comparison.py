@@ -89,8 +89,8 @@ def test_another_value_of_a_setting_is_another_variant(make_run: MakeRun) -> Non
     cold, warm = {"llm.temperature": "0.2", "seed": "1"}, {"llm.temperature": "0.8", "seed": "1"}
     groups = group_runs([make_run(1, cold), make_run(1, warm), make_run(2, cold | {"seed": "2"})])
     assert labels([group.key for group in groups]) == [
-        "llm.temperature=0.2",
-        "llm.temperature=0.8",
+        "temperature=0.2",
+        "temperature=0.8",
     ]
     assert [len(group.runs) for group in groups] == [2, 1]
 
