@@ -13,7 +13,29 @@ from deltanas.record.names import SUMMARY_KEYS
 
 _TEXTS = ("llm", "dataset", "archive", "protocol")
 _COUNTS = ("seed", "attempted", "valid")
-_NOT_FIGURES = {"run_id", "ablation", "verdicts", *_TEXTS, *_COUNTS}
+_FIGURES = (  # those that comparisons compute with
+    "valid_rate",
+    "useful_rate",
+    "infrastructure_failures",
+    "mean_first_epoch_accuracy",
+    "best_first_epoch_accuracy",
+    "mean_gain",
+    "mean_delta_lines",
+    "mean_delta_tokens",
+    "mean_full_lines",
+    "reduction_lines",
+    "reduction_tokens",
+    "spearman_rho",
+    "spearman_low",
+    "spearman_high",
+    "spearman_n",
+    "prompt_tokens",
+    "output_tokens",
+    "wall_seconds",
+    "seconds_generate",
+    "seconds_evaluate",
+    "seconds_tune",
+)
 
 
 class SummaryError(ValueError):
@@ -67,9 +89,9 @@ def _faults(summary: Mapping[str, Any]) -> Iterator[str]:
     for key in _COUNTS:
         if not _is_number(summary[key]) or summary[key] != int(summary[key]):
             yield f"{key} is {summary[key]!r}; it must be a whole number"
-    for key, value in summary.items():
-        if key not in _NOT_FIGURES and value is not None and not _is_number(value):
-            yield f"{key} is {value!r}; it must be a finite number or null"
+    for key in _FIGURES:
+        if summary[key] is not None and not _is_number(summary[key]):
+            yield f"{key} is {summary[key]!r}; it must be a finite number or null"
     counts = [summary["valid"], summary["infrastructure_failures"] or 0, summary["attempted"]]
     if all(map(_is_number, counts)):
         valid, infrastructure, attempted = counts
