@@ -93,6 +93,10 @@ def test_installed_lemur_program_shows_help(installed: Path, tmp_path: Path) -> 
     assert "fetch" in run(installed / "deltanas-lemur", "--help", cwd=tmp_path)
 
 
+def test_installed_report_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "--output" in run(installed / "deltanas-report", "--help", cwd=tmp_path)
+
+
 def test_constraints_satisfy_every_range() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 NOT_MEASURED = "not measured"
 _GAP = "\u00a0"  # keeps a number and its unit on one line
 
@@ -43,3 +46,13 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def dotted(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, value as text) for every leaf of a nested mapping."""
+    for key, item in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, Mapping):
+            yield from dotted(item, f"{name}.")
+        else:
+            yield name, str(item)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deltanas.record import formats, plots
+from deltanas.record import plots
 from deltanas.record.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
+from deltanas.record.formats import dotted
 from deltanas.record.funnel import funnel
 from deltanas.record.headline import headline, stages
 from deltanas.record.metrics import is_valid
+from deltanas.record.pages import Plot, render
 from deltanas.record.ranking import Correlation, Study, study
 from deltanas.record.store import RunStore
 from deltanas.record.summary import write_text
@@ -19,15 +21,6 @@ from deltanas.records import Attempt, CycleSummary, Finalist, Verdict
 
 BEST = 5  # candidates shown with their deltas
 REASON_LENGTH = 240  # characters of a reason that the report shows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """One plot with its caption; `svg` is None where nothing was measured."""
-
-    title: str
-    svg: str | None
-    caption: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +37,7 @@ def write_report(store: RunStore, summary: Mapping[str, object], path: Path) -> 
 
     `summary` holds the flat keys of `summary.json`. Text that an LLM wrote is escaped.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["trusted"] = Markup  # our own SVG and style sheets, and escaped diffs
-    environment.filters.update(
-        percent=formats.percent,
-        points=formats.points,
-        decimal=formats.decimal,
-        count=formats.count,
-        duration=formats.duration,
-    )
-    template = environment.get_template("report.html.j2")
-    write_text(path, template.render(_context(store, summary)))
+    write_text(path, render("report.html.j2", _context(store, summary)))
 
 
 def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,8 +65,8 @@ def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
         "best": _best(store, attempts),
         "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
-        "config": list(_flat(store.meta("config") or {})),
-        "versions": list(_flat(store.meta("versions") or {})),
+        "config": list(dotted(store.meta("config") or {})),
+        "versions": list(dotted(store.meta("versions") or {})),
         "diff_css": DIFF_CSS,
     }
 
@@ -181,13 +155,3 @@ def _best(store: RunStore, attempts: Sequence[Attempt]) -> list[Best]:
         )
         for attempt in best_attempts(attempts, BEST)
     ]
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, value) for every leaf of a nested mapping."""
-    for key, item in value.items():
-        name = f"{prefix}{key}"
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{name}.")
-        else:
-            yield name, str(item)

@@ -51,8 +51,8 @@ class Drawing:
 
 
 @contextmanager
-def drawing(name: str, label: str) -> Iterator[Drawing]:
-    """Open a drawing of 5.6 x 3 inches; the same data give the same text.
+def drawing(name: str, label: str, height: float = 3.0) -> Iterator[Drawing]:
+    """Open a drawing 5.6 inches wide and `height` inches high; the same data give the same text.
 
     `name` keeps the ids of several drawings on one page apart; `label` tells screen readers
     what the drawing shows.
@@ -61,7 +61,7 @@ def drawing(name: str, label: str) -> Iterator[Drawing]:
     from matplotlib.figure import Figure
 
     with rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.6, 3.0), layout="constrained")
+        figure = Figure(figsize=(5.6, height), layout="constrained")
         axes = figure.add_subplot()
         picture = Drawing(axes)
         yield picture

@@ -1,8 +1,12 @@
-"""Rows of a small run, made up but consistent."""
+"""Rows of a small run, made up but consistent, and what every page must keep."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +156,61 @@ def fill(
             store.add_finalist(finalist)
 
     return write
+
+
+@pytest.fixture
+def write_run(summary: dict[str, object]) -> Callable[..., Path]:
+    """Return a function that writes the summary of a run with some figures changed."""
+
+    def write(directory: Path, **changes: object) -> Path:
+        directory.mkdir(parents=True)
+        text = json.dumps(summary | changes)
+        (directory / "summary.json").write_text(text, encoding="utf-8")
+        return directory
+
+    return write
+
+
+VOID = {"meta", "br", "img", "link", "input"}
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed, and collects tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="session")
+def check_page() -> Callable[[str], None]:
+    """Return a check that a page is well formed, small, and loads nothing."""
+
+    def check(page: str) -> None:
+        parser = Balance()
+        parser.feed(page)
+        parser.close()
+        assert parser.open == []
+        assert not parser.seen & {"script", "link", "img", "iframe", "object", "embed", "base"}
+        assert not parser.attributes & {"src", "onload", "onclick", "onerror", "srcset"}
+        assert "http://" not in page
+        assert "https://" not in page
+        assert not re.search(r"@import|url\((?!#)", page)
+        assert len(page.encode()) < 1_000_000
+
+    return check

@@ -16,6 +16,8 @@ LIGHT = [
     "console",
     "report",
     "plots",
+    "report_cli",
+    "comparison_plots",
 ]
 HEAVY = ["torch", "lightning", "matplotlib", "wandb", "wandb_workspaces", "jinja2", "scipy"]
 
