@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deltanas.propose.proposer import Proposer
     from deltanas.record.store import RunStore
     from deltanas.record.tracker import Tracker
+    from deltanas.records import Baseline
     from deltanas.search import Search
     from deltanas.tune.lora import LoraTuner
 
@@ -49,12 +50,15 @@ def _run(node: DictConfig) -> None:
 
     from deltanas.archive.base import ArchiveError
     from deltanas.evaluate import DatasetError, ZygoteError
+    from deltanas.propose.loading import LLMError
     from deltanas.record.store import RunStoreError
     from deltanas.search import SearchError
+    from deltanas.tune.rendering import TuningError
 
+    refusals = (ArchiveError, DatasetError, LLMError, TuningError, ZygoteError)
     try:
         _search(config, Path(HydraConfig.get().runtime.output_dir))
-    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
+    except (*refusals, RunStoreError, SearchError) as error:
         raise ConfigError(str(error)) from error
 
 
@@ -62,6 +66,10 @@ def _search(config: Config, directory: Path) -> None:
     from rich.console import Console
 
     console = Console()
+    if config.proposer is ProposerKind.llm and config.llm.model != "embedded":
+        from deltanas.llms import llm_needs
+
+        _say(console, llm_needs(config, directory))
     interrupted = False
     with _opened(config, directory, console) as search:
         began = time.perf_counter()
@@ -113,21 +121,22 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         )
         with console.status(f"loading {config.llm.name}"):
             proposer, tuner = _proposer(config)
+            fitting = _fitting(pool, proposer)
         tracker = _tracker(config, directory)
         plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         _describe(store, directory.name, plain)
-        console.print(
+        store.set_meta("baselines", {"used": len(fitting), "left_out": len(pool) - len(fitting)})
+        _say(
+            console,
             f"deltanas: {config.protocol.cycles} cycles x {limits.candidates} candidates,"
             f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
-            f" ({len(pool)} baselines) ablation={config.ablation}",
-            highlight=False,
-            soft_wrap=True,
+            f" ({len(fitting)} of {len(pool)} baselines fit) ablation={config.ablation}",
         )
         tracker.start(directory.name, plain)  # type: ignore[arg-type]
         yield Search(
             config=config,
             directory=directory,
-            pool=pool,
+            pool=fitting,
             data=data,
             proposer=proposer,
             tuner=tuner,
@@ -143,6 +152,21 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         )
 
 
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _fitting(pool: list[Baseline], proposer: Proposer) -> list[Baseline]:
+    """Return the baselines that the proposer can take whole; nothing is ever truncated."""
+    fitting = [baseline for baseline in pool if proposer.fits(baseline)]
+    if not fitting:
+        raise ConfigError(
+            f"none of {len(pool)} baselines fits; prompt and answer (llm.max_new_tokens) must fit"
+            " llm.context, or archive.max_lines must be lower"
+        )
+    return fitting
+
+
 def _archive(config: Config) -> Archive:
     from deltanas.archive.builtin_archive import BuiltinArchive
     from deltanas.archive.lemur import LemurArchive
@@ -153,23 +177,13 @@ def _archive(config: Config) -> Archive:
 
 
 def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
-    from deltanas.propose.llm import TransformersLLM
+    from deltanas.llms import open_llm
     from deltanas.propose.proposer import LLMProposer, RandomEditProposer
     from deltanas.tune.lora import LoraSettings, LoraTuner
 
     if config.proposer is ProposerKind.random_edit:
         return RandomEditProposer(), None
-    llm = TransformersLLM(
-        config.llm.model,
-        dtype=config.llm.dtype,
-        device=config.llm.device,
-        context=config.llm.context,
-        max_new_tokens=config.llm.max_new_tokens,
-        temperature=config.llm.temperature,
-        top_k=config.llm.top_k,
-        top_p=config.llm.top_p,
-        batch=config.llm.batch,
-    )
+    llm = open_llm(config)
     proposer = LLMProposer(
         llm,
         template=config.llm.prompt,
@@ -184,7 +198,7 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
         r=lora.r,
         alpha=lora.alpha,
         dropout=lora.dropout,
-        targets=tuple(lora.targets),
+        targets=tuple(config.llm.lora_targets),
         lr=lora.lr,
         weight_decay=lora.weight_decay,
         epochs=lora.epochs,
@@ -192,7 +206,12 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
         accumulate=lora.accumulate,
     )
     return proposer, LoraTuner(
-        llm.network, llm.tokenizer, settings, max_tokens=config.llm.context, seed=config.seed
+        llm.network,
+        llm.tokenizer,
+        settings,
+        max_tokens=config.llm.context,
+        seed=config.seed,
+        gradient_checkpointing=config.llm.checkpointing,
     )
 
 

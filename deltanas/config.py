@@ -54,6 +54,7 @@ class LLMConfig:
     name: str = MISSING
     model: str = MISSING  # hub id, folder, or "embedded"
     dtype: str = "bfloat16"  # of weights and arithmetic: float32, bfloat16, float16
+    quantization: str = "none"  # nf4: weights in 4 bits, needs the extra `quant`
     device: str = "auto"  # auto: the GPU if there is one
     context: int = _bounded(4096, 64)  # tokens of prompt and answer together
     max_new_tokens: int = _bounded(1024, 1)
@@ -61,6 +62,13 @@ class LLMConfig:
     top_k: int = _bounded(50, 1)
     top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
     batch: int = _bounded(8, 1)  # replies sampled at once
+    stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
+    lora_targets: list[str] = field(
+        default_factory=lambda: (
+            ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
+        )
+    )
+    checkpointing: bool = False  # tuning: compute activations twice instead of keeping them
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
 
@@ -116,11 +124,6 @@ class LoraConfig:
     r: int = _bounded(32, 1)
     alpha: int = _bounded(32, 1)
     dropout: float = _bounded(0.05, 0.0, 1.0)
-    targets: list[str] = field(
-        default_factory=lambda: (
-            ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
-        )
-    )
     lr: float = _bounded(1e-5, 0.0, open_low=True)
     weight_decay: float = _bounded(0.01, 0.0)
     epochs: int = _bounded(3, 1)
@@ -171,6 +174,7 @@ class Config:
 
 CHOICES = {
     "llm.dtype": ("float32", "bfloat16", "float16"),
+    "llm.quantization": ("none", "nf4"),
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),

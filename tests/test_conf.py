@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import MissingMandatoryValue
 
 from deltanas.config import Config, ConfigError, Decoding, ProposerKind, from_hydra, register
 
@@ -16,6 +17,7 @@ def options(group: str) -> list[str]:
 
 
 def composed(*overrides: str) -> Config:
+    """Return the checked configuration; `llm=custom` needs `llm.model` too."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return from_hydra(compose("config", overrides=list(overrides)))
@@ -28,6 +30,7 @@ def test_every_llm_dataset_protocol_and_ablation_composes(ablation: str):
             for protocol in options("protocol"):
                 config = composed(
                     f"llm={llm}",
+                    *(["llm.model=some/model"] if llm == "custom" else []),
                     f"dataset={dataset}",
                     f"protocol={protocol}",
                     f"ablation={ablation}",
@@ -55,9 +58,15 @@ def test_ablations_win_over_the_protocol():
     assert composed("ablation=random_edit").proposer is ProposerKind.random_edit
 
 
+def test_a_custom_llm_must_be_named():
+    with pytest.raises(MissingMandatoryValue, match="model"):
+        composed("llm=custom")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("llm.quantization=int8", r"llm\.quantization=int8 is unknown; .* none, nf4"),
         ("protocol.cycles=-3", r"protocol\.cycles=-3 is out of range; it must be at least 1"),
         ("llm.temperature=0", r"llm\.temperature=0\.0 is out of range; it must be above 0"),
         ("novelty.threshold=1.5", r"at least 0 and at most 1"),
