@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,30 +14,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deltanas.config import (
-    Config,
-    ConfigError,
-    Corpus,
-    Decoding,
-    Generation,
-    ProposerKind,
-    from_hydra,
-    register,
-)
+from deltanas.config import Config, ConfigError, ProposerKind, from_hydra, register
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deltanas.archive.base import Archive
-    from deltanas.evaluate import ImageData
-    from deltanas.propose.proposer import Proposer
-    from deltanas.record.console import CycleProgress
-    from deltanas.record.store import RunStore
-    from deltanas.record.tracker import Tracker
-    from deltanas.records import Baseline
     from deltanas.search import Search
-    from deltanas.tune.curation import Pair
-    from deltanas.tune.lora import LoraTuner
 
 # a checkout has conf/ beside the package, a wheel has it inside
 CONF = next(
@@ -49,7 +27,6 @@ CONF = next(
     for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
     if path.is_dir()
 )
-PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidance", "wandb")
 INTERRUPTED = 130  # exit code of a run ended by Ctrl-C
 REFUSED = 2  # exit code of a run whose input cannot be used
 
@@ -81,14 +58,18 @@ def _search(config: Config, directory: Path) -> None:
 
     from deltanas.archive.base import ArchiveError
     from deltanas.evaluate import DatasetError, ZygoteError
+    from deltanas.opening import opened
+    from deltanas.propose.loading import LLMError
     from deltanas.record.store import RunStoreError
     from deltanas.search import SearchError
     from deltanas.study import Study
+    from deltanas.tune.rendering import TuningError
 
+    refusals = (ArchiveError, DatasetError, LLMError, TuningError, ZygoteError)
     console = Console()
     interrupted = False
     try:
-        with _opened(config, directory, console) as search:
+        with opened(config, directory, console) as search:
             began = time.perf_counter() - (search.store.meta("wall_seconds") or 0.0)
             try:
                 with search.progress:
@@ -106,207 +87,11 @@ def _search(config: Config, directory: Path) -> None:
                 console.print("interrupted: writing the summary of what is there")
             search.store.set_meta("wall_seconds", time.perf_counter() - began)
             _conclude(search, console)
-    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
+    except (*refusals, RunStoreError, SearchError) as error:
         raise ConfigError(str(error)) from error
     console.print(str(directory), soft_wrap=True, highlight=False)
     if interrupted:
         sys.exit(INTERRUPTED)
-
-
-@contextmanager
-def _opened(config: Config, directory: Path, console: Console) -> Iterator[Search]:
-    """Open every room for one search, and close them all whatever happens."""
-    from deltanas.evaluate.data import SPLITS
-    from deltanas.evaluate.executor import LocalExecutor
-    from deltanas.record.console import CycleProgress
-    from deltanas.record.store import RunStore
-    from deltanas.screen.novelty import NoveltyIndex
-    from deltanas.search import Search
-
-    limits = config.protocol
-    with ExitStack() as stack:
-        archive = _archive(config)
-        pool, left_out = _pool(archive, config)
-        data = _images(config, console)
-        store = stack.enter_context(RunStore(directory / "run.sqlite"))
-        executor = stack.enter_context(
-            LocalExecutor(
-                data,
-                workers=config.executor.workers,
-                threads_per_worker=config.executor.threads,
-                timeout_s=limits.timeout_s,
-                memory_gb=limits.memory_gb,
-                max_parameters=limits.max_parameters,
-                max_macs=limits.max_macs,
-            )
-        )
-        with console.status(f"loading {config.llm.name}"):
-            proposer, tuner = _proposer(config)
-        tracker = _tracker(config, directory)
-        progress = CycleProgress(console, limits.cycles)
-        pairs = _static_pairs(config, archive, {data.name: pool}, tuner, progress)
-        plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-        _describe(store, directory.name, plain)
-        store.set_meta("left_out", left_out)
-        store.set_meta("majority_rate", {split: data.majority_rate(split) for split in SPLITS})
-        console.print(
-            f"deltanas: {config.protocol.cycles} cycles x {limits.candidates} candidates,"
-            f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
-            f" ({len(pool)} baselines) ablation={config.ablation}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if left_out:
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-            console.print(f"left out of the archive: {counts}", highlight=False, soft_wrap=True)
-        tracker.start(directory.name, plain)  # type: ignore[arg-type]
-        yield Search(
-            config=config,
-            directory=directory,
-            data={data.name: data},
-            gates={data.name: config.dataset.gate},
-            pools={data.name: pool},
-            proposer=proposer,
-            tuner=tuner,
-            executor=executor,
-            store=store,
-            tracker=tracker,
-            progress=progress,
-            pairs=pairs,
-            novelty=NoveltyIndex(
-                permutations=config.novelty.permutations,
-                shingle=config.novelty.shingle,
-                threshold=config.novelty.threshold,
-            ),
-        )
-
-
-def _archive(config: Config) -> Archive:
-    from deltanas.archive.builtin_archive import BuiltinArchive
-    from deltanas.archive.lemur import LemurArchive
-
-    if config.archive.name == "lemur":
-        return LemurArchive(Path(config.archive.path) if config.archive.path else None)
-    return BuiltinArchive()
-
-
-def _pool(archive: Archive, config: Config) -> tuple[list[Baseline], dict[str, int]]:
-    """Return the baselines of a search, and how many networks each reason left out."""
-    asked: Any = {
-        "dataset": config.dataset.name,
-        "max_image_size": config.archive.max_image_size,
-        "max_lines": config.archive.max_lines,
-    }
-    counts = archive.left_out(**asked)
-    return list(archive.baselines(**asked)), {reason: n for reason, n in counts.items() if n}
-
-
-def _images(config: Config, console: Console) -> ImageData:
-    from deltanas.evaluate.data import load_data
-    from deltanas.record.console import TaskProgress
-
-    root = config.dataset.root
-    with TaskProgress(console) as progress:
-        return load_data(
-            config.dataset.name,
-            seed=config.seed,
-            image_size=config.dataset.image_size,
-            root=Path(root) if root else None,
-            progress=progress,
-        )
-
-
-def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
-    from deltanas.propose.llm import TransformersLLM
-    from deltanas.propose.proposer import LLMProposer, RandomEditProposer
-    from deltanas.tune.lora import LoraSettings, LoraTuner
-
-    if config.proposer is ProposerKind.random_edit:
-        return RandomEditProposer(), None
-    llm = TransformersLLM(
-        config.llm.model,
-        dtype=config.llm.dtype,
-        device=config.llm.device,
-        context=config.llm.context,
-        max_new_tokens=config.llm.max_new_tokens,
-        temperature=config.llm.temperature,
-        top_k=config.llm.top_k,
-        top_p=config.llm.top_p,
-        batch=config.llm.batch,
-    )
-    whole = config.generation is Generation.full
-    proposer = LLMProposer(
-        llm,
-        template=config.llm.full_prompt if whole else config.llm.prompt,
-        locked=config.decoding is Decoding.locked and not whole,
-        lock_names=config.llm.lock_names,
-    )
-    if not config.lora.enabled:
-        return proposer, None
-    lora = config.lora
-    settings = LoraSettings(
-        r=lora.r,
-        alpha=lora.alpha,
-        dropout=lora.dropout,
-        targets=tuple(lora.targets),
-        lr=lora.lr,
-        weight_decay=lora.weight_decay,
-        epochs=lora.epochs,
-        batch=lora.batch,
-        accumulate=lora.accumulate,
-    )
-    return proposer, LoraTuner(
-        llm.network, llm.tokenizer, settings, max_tokens=config.llm.context, seed=config.seed
-    )
-
-
-def _static_pairs(
-    config: Config,
-    archive: Archive,
-    pools: Mapping[str, list[Baseline]],
-    tuner: LoraTuner | None,
-    progress: CycleProgress,
-) -> list[Pair]:
-    from deltanas.archive.lemur import LemurArchive
-    from deltanas.corpus import static_corpus
-
-    if tuner is None or config.lora.corpus is Corpus.own:
-        return []
-    if not isinstance(archive, LemurArchive):
-        raise ConfigError(
-            f"lora.corpus={config.lora.corpus.value} takes pairs from LEMUR, but archive="
-            f"{archive.name}; set archive=lemur or lora.corpus=own"
-        )
-    with progress:
-        return static_corpus(config, archive, pools, tuner, progress)
-
-
-def _tracker(config: Config, directory: Path) -> Tracker:
-    from deltanas.record.tracker import NullTracker, WandbTracker
-
-    tracker = config.tracker
-    if tracker.name == "none":
-        return NullTracker()
-    return WandbTracker(
-        project=tracker.project,
-        directory=directory,
-        entity=tracker.entity,
-        group=tracker.group,
-        mode="online" if tracker.mode == "online" else "offline",
-        tags=(config.llm.name, config.dataset.name, config.ablation),
-    )
-
-
-def _describe(store: RunStore, run_id: str, config: Any) -> None:
-    if store.meta("run_id") is not None:
-        return  # a run that goes on
-    store.set_meta("run_id", run_id)
-    store.set_meta("config", config)
-    store.set_meta("command", sys.argv[1:])
-    store.set_meta(
-        "versions",
-        {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-    )
 
 
 def _conclude(search: Search, console: Console) -> None:

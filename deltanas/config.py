@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -83,6 +83,7 @@ class LLMConfig:
     name: str = MISSING
     model: str = MISSING  # hub id, folder, or "embedded"
     dtype: str = "bfloat16"  # of weights and arithmetic: float32, bfloat16, float16
+    quantization: str = "none"  # nf4: weights in 4 bits, needs the extra `quant`
     device: str = "auto"  # auto: the GPU if there is one
     context: int = _bounded(4096, 64)  # tokens of prompt and answer together
     max_new_tokens: int = _bounded(1024, 1)
@@ -90,19 +91,43 @@ class LLMConfig:
     top_k: int = _bounded(50, 1)
     top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
     batch: int = _bounded(8, 1)  # replies sampled at once
+    stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
+    lora_targets: list[str] = field(
+        default_factory=lambda: (
+            ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
+        )
+    )
+    checkpointing: bool = False  # tuning: compute activations twice instead of keeping them
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
     full_prompt: str = MISSING  # the same where generation=full asks for a whole network
 
 
 @dataclass
-class DatasetConfig:
-    """The images, and from which proxy accuracy on a candidate may join the pool."""
+class ImageSetConfig:
+    """One image set, and from which proxy accuracy on a candidate may join its pool."""
 
     name: str = MISSING
-    gate: float = _bounded(0.0, 0.0, 1.0)  # proxy accuracy
+    gate: float | None = _bounded(None, 0.0, 1.0)  # proxy accuracy; null: each member's own
     image_size: int = _bounded(32, 8, 512)  # pixels that images are stored at
     root: str | None = None  # folder with the files of all sets; null: the user's data folder
+
+
+@dataclass
+class DatasetConfig(ImageSetConfig):
+    """What is searched on: one image set, or several whose slots take turns."""
+
+    members: dict[str, ImageSetConfig] = field(default_factory=dict)  # none: the set itself
+
+    def sets(self) -> list[ImageSetConfig]:
+        """Return the image sets of the search; a root named here holds for those without one."""
+        if not self.members:
+            return [self]
+        return [replace(one, root=one.root or self.root) for one in self.members.values()]
+
+    def gate_of(self, one: ImageSetConfig) -> float:
+        """Return the gate of one of the sets: one for all where it is set here, else its own."""
+        return self.gate if self.gate is not None else one.gate or 0.0
 
 
 @dataclass
@@ -153,11 +178,6 @@ class LoraConfig:
     r: int = _bounded(32, 1)
     alpha: int = _bounded(32, 1)
     dropout: float = _bounded(0.05, 0.0, 1.0)
-    targets: list[str] = field(
-        default_factory=lambda: (
-            ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
-        )
-    )
     lr: float = _bounded(1e-5, 0.0, open_low=True)
     weight_decay: float = _bounded(0.01, 0.0)
     epochs: int = _bounded(3, 1)
@@ -209,6 +229,7 @@ class Config:
 
 CHOICES = {
     "llm.dtype": ("float32", "bfloat16", "float16"),
+    "llm.quantization": ("none", "nf4"),
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),
@@ -228,6 +249,9 @@ def _faults(node: Any, prefix: str = "") -> Iterator[str]:
         value, key = getattr(node, each.name), f"{prefix}{each.name}"
         if is_dataclass(value):
             yield from _faults(value, f"{key}.")
+        elif isinstance(value, dict):
+            for name, member in value.items():
+                yield from _faults(member, f"{key}.{name}.")
         elif key in CHOICES and value not in CHOICES[key]:
             yield f"{key}={value} is unknown; it must be one of {', '.join(CHOICES[key])}"
         elif each.metadata and isinstance(value, int | float):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import MissingMandatoryValue
 
 from deltanas.config import (
     Config,
@@ -24,24 +25,38 @@ def options(group: str) -> list[str]:
 
 
 def composed(*overrides: str) -> Config:
+    """Return the checked configuration; `llm=custom` needs `llm.model` too."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return from_hydra(compose("config", overrides=list(overrides)))
 
 
 @pytest.mark.parametrize("ablation", options("ablation"))
-def test_every_llm_dataset_protocol_and_ablation_composes(ablation: str):
+def test_every_llm_dataset_and_ablation_composes(ablation: str):
     for llm in options("llm"):
         for dataset in options("dataset"):
-            for protocol in options("protocol"):
-                config = composed(
-                    f"llm={llm}",
-                    f"dataset={dataset}",
-                    f"protocol={protocol}",
-                    f"ablation={ablation}",
-                )
-                assert config.ablation == ablation
-                assert (config.llm.name, config.protocol.name) == (llm, protocol)
+            model = ["llm.model=some/model"] if llm == "custom" else []
+            config = composed(f"llm={llm}", *model, f"dataset={dataset}", f"ablation={ablation}")
+            assert config.ablation == ablation
+            assert (config.llm.name, config.dataset.name) == (llm, dataset)
+
+
+@pytest.mark.parametrize("protocol", options("protocol"))
+def test_every_protocol_composes_with_every_llm(protocol: str):
+    for llm in options("llm"):
+        model = ["llm.model=some/model"] if llm == "custom" else []
+        assert composed(f"llm={llm}", *model, f"protocol={protocol}").protocol.name == protocol
+
+
+def test_six_is_the_six_sets_each_with_its_own_gate():
+    dataset = composed("dataset=six", "dataset.root=/data").dataset
+    names = ["cifar10", "cifar100", "mnist", "svhn", "imagenette", "celeba"]
+    assert [one.name for one in dataset.sets()] == names
+    assert {one.root for one in dataset.sets()} == {"/data"}
+    gates = {one.name: dataset.gate_of(one) for one in dataset.sets()}
+    assert gates["cifar100"] < gates["cifar10"] < gates["mnist"]
+    absolute = composed("dataset=six", "ablation=absolute_gate").dataset
+    assert {absolute.gate_of(one) for one in absolute.sets()} == {0.40}
 
 
 @pytest.mark.parametrize("ablation", [name for name in options("ablation") if name != "none"])
@@ -79,9 +94,15 @@ def test_ablations_win_over_the_protocol():
     assert composed("ablation=random_edit").proposer is ProposerKind.random_edit
 
 
+def test_a_custom_llm_must_be_named():
+    with pytest.raises(MissingMandatoryValue, match="model"):
+        composed("llm=custom")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("llm.quantization=int8", r"llm\.quantization=int8 is unknown; .* none, nf4"),
         ("protocol.cycles=-3", r"protocol\.cycles=-3 is out of range; it must be at least 1"),
         ("protocol.finalist_repeats=-1", r"finalist_repeats=-1 is out of range; .* at least 0"),
         ("llm.temperature=0", r"llm\.temperature=0\.0 is out of range; it must be above 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
@@ -138,3 +138,55 @@ class LocalExecutor:
             return worker.evaluate(job)
         finally:
             self._idle.put(worker)
+
+
+class ExecutorPerSet:
+    """One executor for each image set, started when the set is first trained on.
+
+    Jobs of one set run together and the sets one after the other, so that no more than one
+    executor's workers are busy. Implements `Executor`.
+    """
+
+    def __init__(
+        self, data: Mapping[str, ImageData], start: Callable[[ImageData], Executor]
+    ) -> None:
+        """Keep the sets by the name that jobs give them; the first is started at once."""
+        self._data, self._start = data, start
+        self._started: dict[str, Executor] = {}
+        self._closed = False
+        self._of(next(iter(data)))
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
+        """Yield one evaluation for every job as it finishes, set by set.
+
+        Raises ZygoteError as the executors do, and KeyError for a set that is none of these.
+        """
+        waiting: dict[str, list[Job]] = {}
+        for job in jobs:
+            waiting.setdefault(job.dataset, []).append(job)
+        for dataset, own in waiting.items():
+            yield from self._of(dataset).map(own)
+
+    def close(self) -> None:
+        """Kill every process at once; calling it again does nothing."""
+        self._closed = True
+        for executor in self._started.values():
+            executor.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _of(self, dataset: str) -> Executor:
+        if self._closed:
+            raise ZygoteError("the executor is closed")
+        if dataset not in self._started:
+            self._started[dataset] = self._start(self._data[dataset])
+        return self._started[dataset]

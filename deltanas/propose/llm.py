@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deltanas.propose.loading import decoded, end_tokens, load_network, load_tokenizer
 from deltanas.propose.locked import LockedDecoding, grammar_tokenizer
 
 if TYPE_CHECKING:
     import torch
-
-EMBEDDED = Path(__file__).with_name("embedded")  # the LLM that travels inside the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +47,6 @@ class LanguageModel(Protocol):
         ...
 
 
-def _device(name: str) -> str:
-    """Return the device to use; `auto` is the GPU where there is one."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
-
-
 class TransformersLLM:
     """A causal LM of transformers in this process, sampled in batches of similar length."""
 
@@ -73,24 +62,26 @@ class TransformersLLM:
         top_k: int,
         top_p: float,
         batch: int,
+        quantization: str = "none",
+        stop: Sequence[str] = (),
     ) -> None:
         """Load tokenizer and weights: a hub id, a folder, or `embedded` for the package's own LLM.
 
-        `context` counts tokens of prompt and answer together. Raises OSError where nothing is
-        found.
+        `context` counts tokens of prompt and answer together; `stop` names tokens that end a
+        reply besides the LLM's own. Raises LLMError for an LLM that cannot be used so, and
+        OSError where nothing is found.
         """
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
+        from transformers import GenerationConfig
 
-        if Path(model).exists() or model == "embedded":
-            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar is for downloads and large weights
-        source = str(EMBEDDED) if model == "embedded" else model
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left")
-        if self.tokenizer.pad_token_id is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        network: Any = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype))
-        self.network = network.to(_device(device)).eval()
+        self.tokenizer: Any = load_tokenizer(model)
+        self.network: Any = load_network(
+            model, dtype=dtype, device=device, quantization=quantization
+        )
+        self.ends = end_tokens(self.tokenizer, self.network, stop, model)
+        # published defaults would bend our sampling: Qwen's penalise repeated tokens, that is code
+        self.network.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+            eos_token_id=self.ends, pad_token_id=self.tokenizer.pad_token_id
+        )
         self.context, self.max_new_tokens, self.batch = context, max_new_tokens, batch
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
         self._grammar_tokenizer: Any = None
@@ -124,14 +115,14 @@ class TransformersLLM:
             )
             seconds = (time.perf_counter() - began) / len(rows)
             for i, output in zip(rows, outputs, strict=True):
-                finished = self.tokenizer.eos_token_id in output
-                end = output.index(self.tokenizer.eos_token_id) + 1 if finished else len(output)
+                end = next((k for k, token in enumerate(output) if token in self.ends), None)
+                kept = output if end is None else output[:end]
                 replies[i] = Reply(
-                    text=self.tokenizer.decode(output[:end], skip_special_tokens=True),
+                    text=decoded(self.tokenizer, kept),
                     prompt_tokens=len(ids[i]),
-                    output_tokens=end,
+                    output_tokens=len(output) if end is None else end + 1,
                     seconds=seconds,
-                    finished=finished,
+                    finished=end is not None,
                 )
                 on_reply()
         return [replies[i] for i in range(len(prompts))]
@@ -154,10 +145,8 @@ class TransformersLLM:
         if grammars is not None:
             if self._grammar_tokenizer is None:
                 width = self.network.get_output_embeddings().weight.shape[0]
-                self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width)
-            processors.append(
-                LockedDecoding(self._grammar_tokenizer, grammars, self.tokenizer.eos_token_id)
-            )
+                self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width, self.ends)
+            processors.append(LockedDecoding(self._grammar_tokenizer, grammars, self.ends))
         processors.append(
             SeededSampling(seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
         )
@@ -172,8 +161,6 @@ class TransformersLLM:
                 disable_compile=True,
                 max_new_tokens=self.max_new_tokens,
                 logits_processor=LogitsProcessorList(processors),
-                pad_token_id=self.tokenizer.pad_token_id,
-                eos_token_id=self.tokenizer.eos_token_id,
             )
         rows: list[list[int]] = outputs[:, inputs.shape[1] :].tolist()
         return rows

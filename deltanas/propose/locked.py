@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 class LockedDecoding:
     """Masks the tokens that a grammar does not allow; a transformers `LogitsProcessor`.
 
-    One instance serves one batch of `generate`: row i of the batch obeys grammar i.
+    One instance serves one batch of `generate`: row i of the batch obeys grammar i, and any token
+    of `ends` may end it where the grammar allows an end.
     """
 
     def __init__(
-        self, tokenizer: llguidance.LLTokenizer, grammars: Sequence[str], eos_token_id: int
+        self, tokenizer: llguidance.LLTokenizer, grammars: Sequence[str], ends: Sequence[int]
     ) -> None:
         import llguidance
 
-        self.eos_token_id = eos_token_id
+        self.ends = list(ends)
         self.matchers = [
             llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
             for grammar in grammars
@@ -46,7 +47,7 @@ class LockedDecoding:
         allowed = np.zeros(tuple(scores.shape), dtype=bool)
         for row, matcher in enumerate(self.matchers):
             if self.done[row]:
-                allowed[row, self.eos_token_id] = True
+                allowed[row, self.ends] = True
                 continue
             words = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
             bits = np.unpackbits(words, bitorder="little")[: scores.shape[1]].astype(bool)
@@ -57,7 +58,7 @@ class LockedDecoding:
     def _advance(self, row: int, token: int) -> None:
         if self.done[row]:
             return
-        if token == self.eos_token_id:
+        if token in self.ends:
             self.done[row] = True
         elif not self.matchers[row].consume_token(token):
             raise RuntimeError(f"token {token} was sampled though the grammar forbids it")
@@ -66,9 +67,14 @@ class LockedDecoding:
 
 
 def grammar_tokenizer(
-    tokenizer: PreTrainedTokenizerFast, vocabulary: int
+    tokenizer: PreTrainedTokenizerFast, vocabulary: int, ends: Sequence[int] | None = None
 ) -> llguidance.LLTokenizer:
-    """Return llguidance's view of a fast tokenizer; `vocabulary` is the width of the logits."""
+    """Return llguidance's view of a fast tokenizer.
+
+    `vocabulary` is the width of the logits; `ends` are the tokens that end a reply, by default
+    the tokenizer's own.
+    """
     import llguidance.hf
 
-    return llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary)
+    eos = None if ends is None else list(ends)
+    return llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=eos)

@@ -34,8 +34,10 @@ def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
     the proxy accuracy in percent. Only the validation split's accuracy is ever shown.
     """
     accuracy = baseline.proxy_accuracy
-    return Template(template).substitute(
-        architecture=view_of(baseline, template).text(),
+    text = Template(template)
+    shown = "architecture" in text.get_identifiers()  # a view parses the file: only if asked for
+    return text.substitute(
+        architecture=view_of(baseline, template).text() if shown else "",
         code=baseline.code,
         dataset=dataset,
         accuracy="unknown" if accuracy is None else f"{100 * accuracy:.1f} %",

@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from deltanas.tune.curation import Pair
-from deltanas.tune.rendering import render_example
+from deltanas.tune.rendering import TuningError, render_example
 from deltanas.tune.training import DivergedError, Example, LoraSettings, fit, held_out_loss
 
 __all__ = ["LoraSettings", "LoraTuner", "TuneResult"]
@@ -65,12 +65,14 @@ class LoraTuner:
 
         `max_tokens` is the longest pair to train on, prompt and answer together (the LLM's
         context). Gradient checkpointing trades a second forward pass for memory.
-        Raises ValueError for a target that no layer of the LLM is named after.
+        Raises TuningError for a target that no layer of the LLM is named after, and for a chat
+        template that renders a prompt with its answer differently from the prompt alone.
         """
         names = {name.rpartition(".")[2] for name, _ in llm.named_modules()}
         missing = sorted(set(settings.targets) - names)
         if missing:
-            raise ValueError(f"LoRA targets {missing} name no layer of {type(llm).__name__}")
+            raise TuningError(f"LoRA targets {missing} name no layer of {type(llm).__name__}")
+        render_example(tokenizer, "ask", "say")
         self.llm = llm
         self.tokenizer = tokenizer
         self.settings = settings

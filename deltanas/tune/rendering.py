@@ -8,16 +8,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+class TuningError(ValueError):
+    """An LLM that cannot be tuned as configured; the message says what must hold."""
+
+
 def render_example(
     tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str
 ) -> tuple[list[int], int]:
     """Return the tokens of one user turn with its answer, and the index of the answer's first.
 
-    The tokens before the answer are exactly those that generation starts from. The last token is
-    the end of turn; what a template writes after it (a line break, say) is cut off. Nothing is
-    ever truncated.
-    Raises ValueError when the template changes the prompt once an answer follows, so that
-    training and generation would differ, and when no answer is left.
+    The tokens before the answer are exactly those that generation starts from, and those of the
+    answer are what generation writes: spaces and line breaks that a template puts around an
+    answer (Mistral's before it, DeepSeek's after it) are left out. The last token is the end of
+    turn that the template writes, if any. Nothing is ever truncated.
+    Raises TuningError when the template changes the prompt or the answer once both are there, so
+    that training and generation would differ, and when no answer is left.
     """
     user = {"role": "user", "content": prompt}
     asked = _text(tokenizer, [user], add_generation_prompt=True)
@@ -25,24 +30,25 @@ def render_example(
         tokenizer, [user, {"role": "assistant", "content": answer}], add_generation_prompt=False
     )
     if not answered.startswith(asked):
-        raise ValueError(
+        raise TuningError(
             "the chat template must render the prompt as a prefix of the text with the answer; "
             f"the prompt ends with {asked[-40:]!r}, the text has {answered[: len(asked)][-40:]!r}"
         )
-    before = _tokens(tokenizer, asked)
-    tokens = _tokens(tokenizer, answered)
+    written = answered[len(asked) :]
+    _, found, rest = written.partition(answer.strip() or "\0")
+    if not found:
+        raise TuningError(
+            f"the answer {answer!r} renders to {written!r}; its text must be there, unchanged"
+        )
+    before, tokens = _tokens(tokenizer, asked), _tokens(tokenizer, asked + answer)
     start = len(before)
     if tokens[:start] != before:
-        raise ValueError(
+        raise TuningError(
             "the prompt's tokens must be a prefix of the tokens with the answer; "
             f"a token joins the end of the prompt {asked[-20:]!r} with the answer {answer[:20]!r}"
         )
-    if answered[len(asked) :] == "" or start == len(tokens):
-        raise ValueError(f"the answer {answer!r} renders to nothing; it must hold a token or more")
-    end = tokenizer.eos_token_id
-    if end in tokens[start:]:
-        tokens = tokens[: len(tokens) - tokens[::-1].index(end)]
-    return tokens, start
+    special = tokenizer.added_tokens_decoder
+    return tokens + [token for token in _tokens(tokenizer, rest) if token in special][:1], start
 
 
 def _text(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from deltanas.tune.rendering import render_example
+from deltanas.tune.rendering import TuningError, render_example
 
 
 def test_the_answer_starts_where_generation_starts(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -30,7 +30,7 @@ def test_a_template_that_changes_the_prompt_is_refused(
         tokenizer,
         "{% for m in messages %}{% if loop.last %}(last){% endif %}{{ m['content'] }}{% endfor %}",
     )
-    with pytest.raises(ValueError, match="must render the prompt as a prefix"):
+    with pytest.raises(TuningError, match="must render the prompt as a prefix"):
         render_example(changing, "ask", "say")
 
 
@@ -42,13 +42,13 @@ def test_a_token_across_the_border_is_refused() -> None:
         tokenizer_object=Tokenizer(joined),
         chat_template="{% for m in messages %}{{ m['content'] }}{% endfor %}",
     )
-    with pytest.raises(ValueError, match="a token joins the end of the prompt 'a'"):
+    with pytest.raises(TuningError, match="a token joins the end of the prompt 'a'"):
         render_example(tokenizer, "a", "b")
 
 
 def test_an_answer_that_renders_to_nothing_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     bare = with_template(tokenizer, "{% for m in messages %}{{ m['content'] }}{% endfor %}")
-    with pytest.raises(ValueError, match="the answer '' renders to nothing"):
+    with pytest.raises(TuningError, match="the answer '' renders to ''; its text must be"):
         render_example(bare, "ask", "")
 
 
