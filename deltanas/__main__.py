@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,13 +49,20 @@ def _run(node: DictConfig) -> None:
     config = from_hydra(node)
 
     from deltanas.archive.base import ArchiveError
-    from deltanas.evaluate import DatasetError, ZygoteError
+    from deltanas.evaluate import DatasetError, JailError, ZygoteError
     from deltanas.record.store import RunStoreError
     from deltanas.search import SearchError
 
     try:
         _search(config, Path(HydraConfig.get().runtime.output_dir))
-    except (ArchiveError, DatasetError, ZygoteError, RunStoreError, SearchError) as error:
+    except (
+        ArchiveError,
+        DatasetError,
+        JailError,
+        ZygoteError,
+        RunStoreError,
+        SearchError,
+    ) as error:
         raise ConfigError(str(error)) from error
 
 
@@ -105,6 +113,7 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
                 data,
                 workers=config.executor.workers,
                 threads_per_worker=config.executor.threads,
+                jail=config.executor.jail,
                 timeout_s=limits.timeout_s,
                 memory_gb=limits.memory_gb,
                 max_parameters=limits.max_parameters,
@@ -116,6 +125,7 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
         tracker = _tracker(config, directory)
         plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         _describe(store, directory.name, plain)
+        store.set_meta("jail", asdict(executor.jailing))
         console.print(
             f"deltanas: {config.protocol.cycles} cycles x {limits.candidates} candidates,"
             f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
@@ -123,6 +133,7 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
             highlight=False,
             soft_wrap=True,
         )
+        console.print(executor.jailing, highlight=False, soft_wrap=True)
         tracker.start(directory.name, plain)  # type: ignore[arg-type]
         yield Search(
             config=config,

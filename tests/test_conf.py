@@ -63,6 +63,7 @@ def test_ablations_win_over_the_protocol():
         ("novelty.threshold=1.5", r"at least 0 and at most 1"),
         ("tracker.mode=cloud", r"tracker\.mode=cloud is unknown; .* offline, online"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
+        ("executor.jail=none", r"executor\.jail=none is unknown; .* auto, strong, noopen, weak"),
     ],
 )
 def test_values_out_of_range_are_named(override: str, message: str):

@@ -23,8 +23,10 @@ MESSAGE_CAP = 16 * 1024 * 1024  # bytes of JSON between parent and zygote; a job
 LENGTH = 4  # bytes of a frame's length prefix, big endian
 _ALIGN = 64  # bytes; where arrays start in shared memory
 
-
 GREETING = b"+"  # what a worker says first
+
+# flooded: it wrote more than it may; swollen: it held more memory; crowded: it ran more threads
+Ending = Literal["ended", "timed_out", "flooded", "swollen", "crowded"]
 
 
 class ChannelClosed(ConnectionError):
@@ -36,7 +38,7 @@ class Limits:
     """What one job may cost."""
 
     timeout_s: float  # wall time of one epoch, with all that comes before the first
-    memory_bytes: int  # address space beyond what the zygote itself uses
+    memory_bytes: int  # beyond what the zygote itself uses: address space; on a GPU, private data
     threads: int
     max_parameters: int
     max_macs: int  # multiply-accumulates per image
@@ -50,7 +52,7 @@ class Limits:
 class Report:
     """What became of a candidate's process, seen from outside it."""
 
-    ending: Literal["ended", "timed_out", "flooded"]  # flooded: it wrote more than it may
+    ending: Ending
     exit_code: int  # negative: the signal that killed it
     seconds: float  # wall time from fork to end
     cpu_seconds: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.tiers import choose
 from deltanas.evaluate.worker import Worker, Zygote, ZygoteError
 from deltanas.records import Evaluation, Job
 
@@ -45,8 +45,8 @@ class LocalExecutor:
     """Evaluates on the CPU cores of this machine, one jailed process per job.
 
     The same job gives the same accuracies on one machine, whatever ran before or beside it.
-    Warming up starts at once, in another process. Raises ValueError for limits that cannot hold,
-    and RuntimeError where the kernel is not Linux.
+    Warming up starts at once, in another process. `jailing` says which jail stands around jobs.
+    Raises ValueError for limits that cannot hold, and JailError where there is no such jail.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class LocalExecutor:
         *,
         workers: int | None = None,  # None: as many as workers x threads = cores allows
         threads_per_worker: int = 1,
+        jail: str = "auto",  # or a tier by name
         timeout_s: float = 600.0,
         memory_gb: float = 4.0,
         max_parameters: int,
         max_macs: int,
     ) -> None:
-        if not sys.platform.startswith("linux"):
-            raise RuntimeError(f"candidates are jailed by Linux; this machine runs {sys.platform}")
+        self.jailing = choose(jail)
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
         for name, value in (
@@ -83,7 +83,7 @@ class LocalExecutor:
         )
         self.workers = workers
         self._closed = False
-        self._zygote = Zygote(data, limits)
+        self._zygote = Zygote(data, limits, self.jailing.tier)
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Worker(self._zygote, data, limits))

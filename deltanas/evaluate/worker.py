@@ -27,6 +27,7 @@ from deltanas.evaluate.channel import (
 )
 from deltanas.evaluate.data import ImageData, Images
 from deltanas.evaluate.score import judge
+from deltanas.evaluate.tiers import Tier
 from deltanas.records import Evaluation, Job, Verdict
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
@@ -44,7 +45,7 @@ class Zygote:
     Handed over: training images and labels, validation and test images. Other labels stay here.
     """
 
-    def __init__(self, data: ImageData, limits: Limits) -> None:
+    def __init__(self, data: ImageData, limits: Limits, tier: Tier) -> None:
         self._threads = limits.threads
         self._lock = threading.Lock()
         self._closed = False
@@ -60,6 +61,7 @@ class Zygote:
         self._boot = pack(
             {
                 "layout": layout,
+                "tier": tier,
                 "limits": asdict(limits),
                 "num_classes": data.num_classes,
                 "mean": mean,

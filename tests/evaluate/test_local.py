@@ -35,7 +35,8 @@ def test_an_endless_candidate_and_its_children_are_killed() -> None:
     others = {lane[0] for lane in lanes()}
     data = blank_data(image_size=8, channels=1, num_classes=2)
     endless = network(training="os.fork(); [time.sleep(1) for _ in range(10**6)]")
-    with LocalExecutor(data, workers=1, timeout_s=2, **SIZES) as executor:
+    # the other tiers let no candidate fork
+    with LocalExecutor(data, workers=1, timeout_s=2, jail="weak", **SIZES) as executor:
         evaluate(executor, make_job(network(), epochs=0))  # warm
         thread, found = in_background(executor, make_job(endless))
         (family,) = wait_for(
@@ -148,8 +149,8 @@ def test_a_candidate_finds_only_the_answer_open(local_executor: Executor) -> Non
 def test_a_candidate_writes_no_file(local_executor: Executor, tmp_path: Path) -> None:
     target = tmp_path / "evidence"
     code = network(init=f"open({str(target)!r}, 'w').write('x' * 10**5)")
-    assert "File too large" in evaluate(local_executor, make_job(code)).reason
-    assert not target.exists() or target.stat().st_size == 0
+    assert "PermissionError" in evaluate(local_executor, make_job(code)).reason
+    assert not target.exists()
 
 
 FORGERY = """
