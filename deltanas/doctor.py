@@ -42,7 +42,7 @@ class Net(nn.Module):
 
 
 def main() -> None:
-    """Print one line a fact and, where something is amiss, what to do; exit with 1 in that case."""
+    """Print one line a fact, then what to do; exit with 1 where something is amiss."""
     parser = argparse.ArgumentParser(prog="deltanas-doctor", description=__doc__)
     parser.add_argument("--jail", default="auto", choices=["auto", *Tier])
     asked = parser.parse_args().jail

@@ -18,7 +18,6 @@ import math
 import os
 import resource
 import signal
-import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,7 +89,7 @@ def readable() -> dict[Path, int]:
     hidden = {Path(found).resolve() for found in _places(_WITH_LABELS)}
     allowed: dict[Path, int] = {}
     for folder in sorted(folders):
-        allowed.update(_around(Path(folder).resolve(), hidden))
+        allowed.update(around(Path(folder).resolve(), hidden))
     return allowed | dict.fromkeys(map(Path, _DEVICES), landlock.READ_FILE)
 
 
@@ -102,7 +101,7 @@ def _places(packages: tuple[str, ...]) -> Iterator[str]:
             yield from spec.submodule_search_locations or ()
 
 
-def _around(place: Path, hidden: set[Path]) -> Iterator[tuple[Path, int]]:
+def around(place: Path, hidden: set[Path]) -> Iterator[tuple[Path, int]]:
     """Yield the rights to read `place` except for what is hidden; names stay visible."""
     if place in hidden or not place.exists():
         return
@@ -112,7 +111,7 @@ def _around(place: Path, hidden: set[Path]) -> Iterator[tuple[Path, int]]:
     yield place, landlock.READ_DIR
     for entry in place.iterdir():
         if not entry.is_symlink():  # it may lead anywhere
-            yield from _around(entry, hidden)
+            yield from around(entry, hidden)
 
 
 def address_space() -> int:

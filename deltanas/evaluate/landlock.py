@@ -21,8 +21,8 @@ from deltanas.evaluate.syscalls import (
 
 _VERSION_ONLY = 1  # flag: ask for the version, make no ruleset
 _PATH_BENEATH = 1
-_WRITE_FILE, READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 1, 1 << 2, 1 << 3, 1 << 15
-READ = READ_FILE | _READ_DIR
+_WRITE_FILE, READ_FILE, READ_DIR, _IOCTL_DEV = 1 << 1, 1 << 2, 1 << 3, 1 << 15
+READ = READ_FILE | READ_DIR
 DEVICE = READ_FILE | _WRITE_FILE | _IOCTL_DEV
 _ON_FILES = READ_FILE | _WRITE_FILE | _IOCTL_DEV
 

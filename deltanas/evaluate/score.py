@@ -1,7 +1,7 @@
 """What a candidate's process left behind, judged outside it.
 
-Of what the process wrote, only the logits count, and only their order within a row: accuracies
-come from labels that it never had.
+Of what the process wrote, only the logits count: accuracies come from labels that it never had.
+Its account of itself (verdict of a failure, reason, sizes) is kept within bounds, not verified.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Report
+from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, Report
 from deltanas.evaluate.data import ImageData, Labels
 from deltanas.records import Evaluation, Job, Verdict
 
@@ -40,9 +40,12 @@ class _Header:
     macs: int | None = None
 
 
-def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluation:
-    """Return the evaluation of a job from the worker's report and the child's raw answer."""
-    header, payload = _split(output)
+def judge(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
+    """Return the evaluation of a job from the worker's report and the child's raw answer.
+
+    Parameters and multiply-accumulates are the process's own count, held to the limits only.
+    """
+    header, payload = _split(output, limits)
     curve: tuple[float, ...] = ()
     tested: list[float] = []
     death = _death(report)
@@ -92,7 +95,14 @@ def _death(report: Report) -> _Header | None:
         return _Header(
             verdict=Verdict.TIMED_OUT, reason=f"the job was stopped after {report.seconds:.1f} s"
         )
-    if report.ending == "flooded":
+    if report.ending == "swollen":
+        return _Header(
+            verdict=Verdict.OUT_OF_MEMORY,
+            reason=f"the process held {report.memory_bytes / 2**30:.1f} GiB of memory",
+        )
+    if report.ending == "crowded":
+        reason = "the process ran too many threads"
+    elif report.ending == "flooded":
         reason = f"the process wrote more than {report.output_bytes - 1:,} bytes"
     elif code == -signal.SIGXCPU:
         return _Header(
@@ -108,7 +118,7 @@ def _death(report: Report) -> _Header | None:
     return _Header(verdict=Verdict.KILLED, reason=reason)
 
 
-def _split(output: bytes) -> tuple[_Header | None, bytes]:
+def _split(output: bytes, limits: Limits) -> tuple[_Header | None, bytes]:
     """Return the header, every field checked, and the bytes after it; None for anything else."""
     size = int.from_bytes(output[:LENGTH], "big")
     text, payload = output[LENGTH : LENGTH + size], output[LENGTH + size :]
@@ -124,9 +134,13 @@ def _split(output: bytes) -> tuple[_Header | None, bytes]:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, b""
-    sizes = (header.parameters, header.macs)
-    honest = all(value is None or (type(value) is int and 0 <= value < 2**63) for value in sizes)
-    return (header, payload) if honest and header.verdict in _CHILD_VERDICTS else (None, b"")
+    sizes = ((header.parameters, limits.max_parameters), (header.macs, limits.max_macs))
+    honest = header.verdict in _CHILD_VERDICTS and all(
+        (value is None and header.verdict is not Verdict.TRAINED)
+        or (type(value) is int and 0 <= value <= most)
+        for value, most in sizes
+    )
+    return (header, payload) if honest else (None, b"")
 
 
 def _logits(

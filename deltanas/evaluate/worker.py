@@ -164,7 +164,7 @@ class Worker:
             except OSError:
                 self.close()
                 continue
-            return judge(job, report, output, self._data)
+            return judge(job, report, output, self._data, self._limits)
         return Evaluation(
             job_id=job.job_id,
             verdict=Verdict.INFRASTRUCTURE,
