@@ -226,7 +226,9 @@ class Search:
         name = attempt_id(cycle, slot)
         reused = source if source != name else None
         proxy = evaluation.proxy_accuracy if evaluation else None
-        degenerate = proxy is not None and proxy <= self.data.majority_rate("val")
+        degenerate = proxy is not None and (
+            proxy <= self.data.majority_rate("val") or _known(evaluation).batch_dependent
+        )
         novelty = outcome.novelty if isinstance(outcome, Refused) else None
         if proxy is not None and not reused:
             novelty, _ = self.novelty.similarity(outcome.code)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 HEADER_CAP = 64 * 1024  # bytes of JSON that a candidate's process may answer with
 MESSAGE_CAP = 16 * 1024 * 1024  # bytes of JSON between parent and zygote; a job holds the source
 LENGTH = 4  # bytes of a frame's length prefix, big endian
+PROBE_CAP = 256  # validation images that are asked for twice
 _ALIGN = 64  # bytes; where arrays start in shared memory
 
 GREETING = b"+"  # what a worker says first
@@ -58,6 +59,20 @@ class Report:
     cpu_seconds: float
     memory_bytes: int  # peak resident set, the pages shared with the zygote included
     output_bytes: int  # how many bytes of its answer follow this report
+
+
+def probe_images(count: int) -> range:
+    """Return which of so many validation images are answered once more, in other company.
+
+    Every second one: a network that looks at one image at a time answers as before.
+    """
+    return range(0, count, 2)[:PROBE_CAP] if count >= 4 else range(0)
+
+
+def answer_rows(epochs: int, val: int, test: int) -> tuple[int, int, int]:
+    """Return the rows of logits that so many epochs end in: validation, test, probe."""
+    probe = len(probe_images(val)) if epochs else 0
+    return epochs * val, min(epochs, 2) * test, probe
 
 
 def pack(message: Mapping[str, Any], payload: bytes = b"") -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, pack
+from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, answer_rows, pack
 from deltanas.evaluate.meta import measure
 from deltanas.evaluate.network import Refusal, load_class
 from deltanas.evaluate.train import TrainingData, train
@@ -21,8 +21,8 @@ def job_from_message(message: Mapping[str, Any]) -> Job:
 
 def answer_cap(job: Job, data: TrainingData) -> int:
     """Return the bytes of the longest honest answer to a job."""
-    rows = job.epochs * len(data.val_images) + min(job.epochs, 2) * len(data.test_images)
-    return LENGTH + HEADER_CAP + rows * data.num_classes * 2
+    rows = answer_rows(job.epochs, len(data.val_images), len(data.test_images))
+    return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2
 
 
 def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deltanas.evaluate import ImageData, load_data
-from deltanas.evaluate.channel import HEADER_CAP, Limits, Report, pack
+from deltanas.evaluate.channel import HEADER_CAP, PROBE_CAP, Limits, Report, answer_rows, pack
 from deltanas.evaluate.score import judge
 from deltanas.records import Verdict
 from tests.evaluate.networks import make_job
@@ -37,6 +37,7 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 
 def perfect(data: ImageData, epochs: int) -> bytes:
     blocks = [one_hot(data.val_labels)] * epochs + [one_hot(data.test_labels)] * min(epochs, 2)
+    blocks.append(one_hot(data.val_labels[::2][:PROBE_CAP]))
     return b"".join(block.tobytes() for block in blocks)
 
 
@@ -54,10 +55,31 @@ def test_accuracies_come_from_the_labels(epochs: int) -> None:
 def test_first_and_last_epoch_are_told_apart() -> None:
     wrong = one_hot((DIGITS.val_labels + 1) % 10), one_hot((DIGITS.test_labels + 1) % 10)
     right = one_hot(DIGITS.val_labels), one_hot(DIGITS.test_labels)
-    payload = b"".join(block.tobytes() for block in (wrong[0], right[0], wrong[1], right[1]))
+    payload = b"".join(
+        block.tobytes() for block in (wrong[0], right[0], wrong[1], right[1], right[0][::2])
+    )
     found = judge(make_job("", epochs=2), CLEAN, pack(HEADER, payload), DIGITS, LIMITS)
     assert found.curve == (0.0, 1.0)
     assert (found.proxy_accuracy, found.first_epoch_accuracy, found.test_accuracy) == (1, 0, 1)
+
+
+def test_always_the_same_answer_is_no_better_than_the_majority() -> None:
+    job = make_job("")
+    rows = sum(answer_rows(1, len(DIGITS.val_labels), len(DIGITS.test_labels)))
+    answer = pack(HEADER, one_hot(np.full(rows, 3)).tobytes())
+    found = judge(job, CLEAN, answer, DIGITS, LIMITS)
+    assert found.proxy_accuracy <= DIGITS.majority_rate("val")
+    assert not found.batch_dependent
+
+
+@pytest.mark.parametrize(("changed", "seen"), [(0, False), (1, False), (4, True), (150, True)])
+def test_answers_that_change_in_other_company_are_seen(changed: int, seen: bool) -> None:
+    logits = np.frombuffer(perfect(DIGITS, 1), np.float16).reshape(-1, 10).copy()
+    logits[-150:] += 0.005  # rounding
+    logits[660 : 660 + changed] *= 0.9
+    found = judge(make_job(""), CLEAN, pack(HEADER, logits.tobytes()), DIGITS, LIMITS)
+    assert found.verdict is Verdict.TRAINED
+    assert found.batch_dependent is seen
 
 
 def test_a_check_without_epochs_has_no_accuracy() -> None:
