@@ -50,8 +50,9 @@ class Jail:
     tier: Tier
     base_memory: int  # bytes of address space that the zygote itself uses
     identity: int | None  # user and group that root becomes
-    keep_reading: bool  # that user cannot reach the interpreter by its own rights
+    kept: int  # capabilities, for an interpreter that this user cannot reach by its own rights
     ruleset: int | None  # descriptor of the Landlock ruleset
+    program: bytes | None  # the filter of system calls
     gpu: bool = False
 
 
@@ -59,20 +60,25 @@ def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
     """Return the jail of one tier on this machine. Raises JailError where it cannot be had."""
     identity = privileges.plain_id()
     allowed = readable()
-    ruleset = None
+    ruleset = program = None
     if tier is Tier.STRONG:
         try:
             ruleset = landlock.build({**allowed, **(_gpu_files() if gpu else {})})
         except OSError as error:
             raise JailError(f"Landlock refuses its rules: {error}") from error
-    if tier is not Tier.WEAK and this_machine() is None:
-        raise JailError("the numbers of this machine's system calls are not known here")
+    if tier is not Tier.WEAK:
+        machine = this_machine()
+        if machine is None:
+            raise JailError("the numbers of this machine's system calls are not known here")
+        program = seccomp.build(machine, opens=tier is Tier.STRONG, gpu=gpu)
+    reads = tier is not Tier.NOOPEN and not landlock.world_readable(allowed)
     return Jail(
         tier=tier,
         base_memory=address_space(),
         identity=identity,
-        keep_reading=tier is not Tier.NOOPEN and not landlock.world_readable(allowed),
+        kept=privileges.reading() if identity is not None and reads else 0,
         ruleset=ruleset,
+        program=program,
         gpu=gpu,
     )
 
@@ -130,17 +136,15 @@ def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
     keep_only({answer} if jail.ruleset is None else {answer, jail.ruleset})
     os.environ.clear()
     limit_resources(limits, jail.base_memory, gpu=jail.gpu)
-    privileges.drop(jail.identity, keep_reading=jail.keep_reading)
+    privileges.drop(jail.identity, kept=jail.kept)
     die_with(parent)  # the kernel forgets it when an identity changes
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if jail.ruleset is not None:
         landlock.enter(jail.ruleset)
         os.close(jail.ruleset)
-    machine = this_machine()
-    if jail.tier is not Tier.WEAK and machine is not None:
-        opens = jail.tier is Tier.STRONG
-        seccomp.install(seccomp.build(machine, process=os.getpid(), opens=opens, gpu=jail.gpu))
+    if jail.program is not None:
+        seccomp.install(seccomp.for_process(jail.program, os.getpid()))
 
 
 def die_with(parent: int) -> None:

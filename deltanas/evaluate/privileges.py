@@ -38,19 +38,22 @@ def plain_id() -> int | None:
     return PLAIN_ID if groups == "allow" else None
 
 
-def drop(identity: int | None, *, keep_reading: bool) -> None:
+def reading() -> int:
+    """Return the capability that reads any file, as a mask; 0 where this process has none."""
+    for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
+        if _may(each):
+            return 1 << each
+    return 0
+
+
+def drop(identity: int | None, *, kept: int = 0) -> None:
     """Become user and group `identity`, if any, in no other group and without capabilities.
 
-    `keep_reading` keeps the one that reads any file, for an interpreter in a folder that only
-    root may enter: it takes another layer to say which files. Raises OSError.
+    `kept` are those to keep all the same: that of `reading`, for an interpreter in a folder that
+    only root may enter, where another layer says which files. Raises OSError.
     """
-    kept = 0
     if identity is not None:
-        if keep_reading:
-            prctl(PR_SET_KEEPCAPS, 1)
-            kept = 1 << next(
-                (each for each in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if _may(each)), 0
-            )
+        prctl(PR_SET_KEEPCAPS, int(bool(kept)))
         os.setgroups([])
         os.setresgid(identity, identity, identity)
         os.setresuid(identity, identity, identity)

@@ -31,6 +31,7 @@ _PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? its size, FION*, FIO*CLEX
 _IOCTL_NEVER = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
 
+_ANY_PROCESS = 0xFACEFEED  # stands for the number of a process that is not known yet
 _Instruction = tuple[int, int, int, int]  # operation, jump if true, jump if false, constant
 
 
@@ -51,8 +52,8 @@ def available() -> bool:
     return True
 
 
-def build(machine: Machine, *, process: int, opens: bool, gpu: bool = False) -> bytes:
-    """Return the filter of one process: it may signal nobody but itself.
+def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
+    """Return a filter that `for_process` makes one process's: it may signal nobody but itself.
 
     `opens`: files may be opened, which takes another layer to say which. `gpu`: any `ioctl` but
     those that type into a terminal, as drivers are spoken to that way, and `socketpair`.
@@ -78,13 +79,18 @@ def build(machine: Machine, *, process: int, opens: bool, gpu: bool = False) -> 
         "fcntl": _one_of(1, _FCNTL),
         "ioctl": _none_of(1, _IOCTL_NEVER) if gpu else _one_of(1, _IOCTL),
         "prctl": _one_of(0, _PRCTL),
-        **{name: _one_of(0, (process,)) for name in ("kill", "tgkill")},
+        **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
         **{name: _one_of(0, (0,)) for name in _ON_ITSELF},
     }
     for name, rule in rules.items():
         code += [(_JUMP_EQUAL, 0, len(rule), numbers[name]), *rule]
     code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+
+
+def for_process(program: bytes, process: int) -> bytes:
+    """Return the filter of one process."""
+    return program.replace(struct.pack("=I", _ANY_PROCESS), struct.pack("=I", process))
 
 
 def install(program: bytes) -> None:

@@ -121,6 +121,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     answer(job, few, replace(lenient, threads=1))  # a pool of threads would not survive a fork
     if tier is Tier.NOOPEN:
         _import_ahead()
+    os.environ.clear()  # what it was for is read; so every child finds it empty already
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
     try:

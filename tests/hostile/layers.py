@@ -41,7 +41,7 @@ def enter_seccomp(*, opens: bool = True) -> None:
     machine = this_machine()
     assert machine is not None
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    seccomp.install(seccomp.build(machine, process=os.getpid(), opens=opens))
+    seccomp.install(seccomp.for_process(seccomp.build(machine, opens=opens), os.getpid()))
 
 
 LAYERS: dict[str, Callable[[], object]] = {
@@ -49,8 +49,8 @@ LAYERS: dict[str, Callable[[], object]] = {
     "landlock": enter_landlock,
     "seccomp": enter_seccomp,
     "noopen": lambda: enter_seccomp(opens=False),
-    "identity": lambda: privileges.drop(privileges.plain_id(), keep_reading=False),
-    "identity_reading": lambda: privileges.drop(privileges.plain_id(), keep_reading=True),
+    "identity": lambda: privileges.drop(privileges.plain_id()),
+    "identity_reading": lambda: privileges.drop(privileges.plain_id(), kept=privileges.reading()),
     "limits": lambda: limit_resources(LIMITS, address_space()),
     "limits_gpu": lambda: limit_resources(LIMITS, address_space(), gpu=True),
     "descriptors": lambda: keep_only({OUT}),

@@ -77,7 +77,7 @@ def test_a_call_is_decided_by_its_arguments(
     name: str, call: str, arguments: tuple[int, ...], action: int
 ) -> None:
     machine = MACHINES[name]
-    program = seccomp.build(machine, process=OWN, opens=True)
+    program = seccomp.for_process(seccomp.build(machine, opens=True), OWN)
     number = machine.numbers[call]
     assert decide(program, audit=machine.audit, number=number, arguments=arguments) == action
 
@@ -87,7 +87,7 @@ def test_only_the_calls_of_the_list_pass(name: str) -> None:
     machine = MACHINES[name]
     numbers = set(machine.numbers.values())
     for opens in (True, False):
-        program = seccomp.build(machine, process=OWN, opens=opens)
+        program = seccomp.build(machine, opens=opens)
         passing = {
             number
             for number in range(600)
@@ -101,14 +101,14 @@ def test_only_the_calls_of_the_list_pass(name: str) -> None:
 
 def test_another_calling_convention_kills() -> None:
     machine = MACHINES["x86_64"]
-    program = seccomp.build(machine, process=OWN, opens=True)
+    program = seccomp.for_process(seccomp.build(machine, opens=True), OWN)
     assert decide(program, audit=machine.audit, number=0x40000000) == KILLED
 
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_gpu_opens_ioctl_but_no_terminal(name: str) -> None:
     machine = MACHINES[name]
-    program = seccomp.build(machine, process=OWN, opens=True, gpu=True)
+    program = seccomp.build(machine, opens=True, gpu=True)
     ioctl = machine.numbers["ioctl"]
     for request, action in ((0xC020462A, ALLOWED), (0x5412, DENIED), (0x541C, DENIED)):
         found = decide(program, audit=machine.audit, number=ioctl, arguments=(3, request))
