@@ -103,33 +103,27 @@ class Canaries:
 
     def _state(self) -> dict[str, Any]:
         status = self.secret.lstat() if self.secret.exists() else None
-        extended = os.listxattr(self.secret) if status else []
+        victim, ended = self.victim.pid, self.victim.poll()
         return {
             "files": sorted(path.name for path in self.folder.iterdir()),
             "file": status and (status.st_mode, status.st_uid, status.st_nlink, status.st_mtime),
             "file contents": status and self.secret.read_text(),
-            "file attributes": extended,
+            "file attributes": status and os.listxattr(self.secret),
             "environment": os.environ.get(KEY),
             "memory": self.memory.value,
-            "victim": (self.victim.poll(), os.getpriority(os.PRIO_PROCESS, self.victim.pid))
-            if self.victim.poll() is None
-            else self.victim.poll(),
-            "victim's cores": sorted(os.sched_getaffinity(self.victim.pid))
-            if self.victim.poll() is None
-            else None,
+            "victim": (ended, None if ended else os.getpriority(os.PRIO_PROCESS, victim)),
+            "victim's cores": None if ended else sorted(os.sched_getaffinity(victim)),
             "shared memory": sorted(path.name for path in _SHARED_MEMORY.glob("deltanas*")),
             "orphans": orphans(),
         }
 
 
 def orphans() -> list[int]:
-    """Return the processes of zygotes that have lost their zygote."""
-    table = parents()
-    ours = {process for process in table if b"deltanas.evaluate.zygote" in command_line(process)}
+    """Return the jailed processes that have lost their worker."""
     return sorted(
         process
-        for process in ours
-        if table[process] not in ours
-        and table.get(table[process]) is not None
-        and table[process] == 1
+        for process, parent in parents().items()
+        if parent == 1
+        and b"deltanas.evaluate.zygote" in command_line(process)
+        and "Seccomp:\t2" in Path(f"/proc/{process}/status").read_text()
     )

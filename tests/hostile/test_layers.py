@@ -94,6 +94,14 @@ def test_a_child_dies_with_its_supervisor_also_after_it_changed_its_identity() -
     program.stdout.close()
 
 
+@pytest.mark.parametrize(("work", "ending"), [("swell", "swollen"), ("crowd", "crowded")])
+def test_memory_and_threads_are_looked_at(work: str, ending: str) -> None:
+    report = json.loads(run("tests.hostile.watched", work))
+    assert report["ending"] == ending
+    assert report["exit_code"] == -signal.SIGKILL
+    assert report["seconds"] < 30
+
+
 def test_no_file_with_labels_is_readable(tmp_path: Path) -> None:
     labels = tmp_path / "lib" / "site-packages" / "deltanas" / "evaluate" / "digits.npz"
     other = tmp_path / "lib" / "site-packages" / "torch" / "nn"
