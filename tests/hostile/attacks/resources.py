@@ -126,7 +126,7 @@ ATTACKS = (
     Attack(
         "many_threads_of_torch",
         "training",
-        "torch.set_num_threads(64)\ntorch.ones(2000, 2000).exp_()",
+        "torch.set_num_threads(8)\ntorch.ones(2000, 2000).exp_()",
         verdict=Verdict.TRAINED,
         reason="^$",
     ),
