@@ -113,7 +113,7 @@ ATTACKS = (
         while frame is not None:
             values += list(frame.f_locals.values())
             data = frame.f_locals.get("data") or getattr(frame.f_locals.get("self"), "data", None)
-            values += [getattr(data, name, None) for name in dir(data) if name[0] != "_"] if data else []
+            values += [getattr(data, name, None) for name in dir(data) if name[0] != "_"]
             frame = frame.f_back
         for value in values:
             if isinstance(value, torch.Tensor) and value.ndim == 1 and len(value) in C["splits"]:
