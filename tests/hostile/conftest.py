@@ -66,16 +66,16 @@ def _executor(tier: str, data: ImageData) -> Iterator[LocalExecutor]:
         yield executor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other rooms count the zygotes that are there
 def strong(canaries: Canaries, digits: ImageData) -> Iterator[LocalExecutor]:
     yield from _executor("strong", digits)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other rooms count the zygotes that are there
 def noopen(canaries: Canaries, digits: ImageData) -> Iterator[LocalExecutor]:
     yield from _executor("noopen", digits)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other rooms count the zygotes that are there
 def weak(canaries: Canaries, digits: ImageData) -> Iterator[LocalExecutor]:
     yield from _executor("weak", digits)
