@@ -57,7 +57,7 @@ def _search(config: Config, directory: Path) -> None:
     from rich.console import Console
 
     from deltanas.archive.base import ArchiveError
-    from deltanas.evaluate import DatasetError, ZygoteError
+    from deltanas.evaluate import DatasetError, JailError, ZygoteError
     from deltanas.opening import opened
     from deltanas.propose.loading import LLMError
     from deltanas.record.store import RunStoreError
@@ -65,7 +65,7 @@ def _search(config: Config, directory: Path) -> None:
     from deltanas.study import Study
     from deltanas.tune.rendering import TuningError
 
-    refusals = (ArchiveError, DatasetError, LLMError, TuningError, ZygoteError)
+    refusals = (ArchiveError, DatasetError, JailError, LLMError, TuningError, ZygoteError)
     console = Console()
     interrupted = False
     try:

@@ -195,6 +195,7 @@ class ExecutorConfig:
     name: str = MISSING
     workers: int | None = None  # null: one per core
     threads: int = _bounded(1, 1)  # per worker
+    jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
 
 
 @dataclass
@@ -233,6 +234,7 @@ CHOICES = {
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),
+    "executor.jail": ("auto", "strong", "noopen", "weak"),
     "archive.name": ("builtin", "lemur"),
 }
 

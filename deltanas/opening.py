@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
                 for name, one in data.items()
             },
         )
+        store.set_meta("jail", asdict(executor.jailing))
         store.set_meta("baselines", {"used": used, "left_out": known - used})
         _say(
             console,
@@ -82,6 +84,7 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
             f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
             f" ({used} of {known} baselines fit) ablation={config.ablation}",
         )
+        _say(console, str(executor.jailing))
         if left_out:
             counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
             _say(console, f"left out of the archive: {counts}")
@@ -164,6 +167,7 @@ def _executor(config: Config, data: Mapping[str, ImageData]) -> ExecutorPerSet:
             images,
             workers=config.executor.workers,
             threads_per_worker=config.executor.threads,
+            jail=config.executor.jail,
             timeout_s=limits.timeout_s,
             memory_gb=limits.memory_gb,
             max_parameters=limits.max_parameters,

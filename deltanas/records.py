@@ -183,6 +183,7 @@ class Evaluation:
     )
     test_accuracy: float | None = None  # test split, after the last epoch
     curve: tuple[float, ...] = ()  # validation accuracy after every epoch
+    batch_dependent: bool = False  # an image is answered otherwise among other images
     parameters: int | None = None
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
     seconds: float = 0.0  # wall time in the worker
@@ -227,7 +228,8 @@ class Attempt:
     parameters: int | None = None
     macs: int | None = None
     novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
-    degenerate: bool = False  # not better than always answering the majority class
+    # not better than always answering the majority class, or its answers depend on the batch
+    degenerate: bool = False
     admitted: bool = False  # novel and above the gate: joins the pool of baselines
     reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
     family: str = ""

@@ -111,6 +111,7 @@ def test_a_custom_llm_must_be_named():
         ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
         ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
+        ("executor.jail=none", r"executor\.jail=none is unknown; .* auto, strong, noopen, weak"),
     ],
 )
 def test_values_out_of_range_are_named(override: str, message: str):

@@ -5,15 +5,20 @@ Importing this room loads no torch: that happens in the zygote, another process.
 
 from deltanas.evaluate.data import DatasetError, ImageData, Split, blank_data, load_data
 from deltanas.evaluate.executor import Executor, LocalExecutor
+from deltanas.evaluate.tiers import JailError, Jailing, Tier, choose
 from deltanas.evaluate.worker import ZygoteError
 
 __all__ = [
     "DatasetError",
     "Executor",
     "ImageData",
+    "JailError",
+    "Jailing",
     "LocalExecutor",
     "Split",
+    "Tier",
     "ZygoteError",
     "blank_data",
+    "choose",
     "load_data",
 ]

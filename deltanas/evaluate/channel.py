@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 HEADER_CAP = 64 * 1024  # bytes of JSON that a candidate's process may answer with
 MESSAGE_CAP = 16 * 1024 * 1024  # bytes of JSON between parent and zygote; a job holds the source
 LENGTH = 4  # bytes of a frame's length prefix, big endian
+PROBE_CAP = 256  # validation images that are asked for twice
 _ALIGN = 64  # bytes; where arrays start in shared memory
 
-
 GREETING = b"+"  # what a worker says first
+
+# flooded: it wrote more than it may; swollen: it held more memory; crowded: it ran more threads
+Ending = Literal["ended", "timed_out", "flooded", "swollen", "crowded"]
 
 
 class ChannelClosed(ConnectionError):
@@ -36,7 +39,7 @@ class Limits:
     """What one job may cost."""
 
     timeout_s: float  # wall time of one epoch, with all that comes before the first
-    memory_bytes: int  # address space beyond what the zygote itself uses
+    memory_bytes: int  # beyond what the zygote itself uses: address space; on a GPU, private data
     threads: int
     max_parameters: int
     max_macs: int  # multiply-accumulates per image
@@ -50,12 +53,26 @@ class Limits:
 class Report:
     """What became of a candidate's process, seen from outside it."""
 
-    ending: Literal["ended", "timed_out", "flooded"]  # flooded: it wrote more than it may
+    ending: Ending
     exit_code: int  # negative: the signal that killed it
     seconds: float  # wall time from fork to end
     cpu_seconds: float
     memory_bytes: int  # peak resident set, the pages shared with the zygote included
     output_bytes: int  # how many bytes of its answer follow this report
+
+
+def probe_images(count: int) -> range:
+    """Return which of so many validation images are answered once more, in other company.
+
+    Every second one: a network that looks at one image at a time answers as before.
+    """
+    return range(0, count, 2)[:PROBE_CAP] if count >= 4 else range(0)
+
+
+def answer_rows(epochs: int, val: int, test: int) -> tuple[int, int, int]:
+    """Return the rows of logits that so many epochs end in: validation, test, probe."""
+    probe = len(probe_images(val)) if epochs else 0
+    return epochs * val, min(epochs, 2) * test, probe
 
 
 def pack(message: Mapping[str, Any], payload: bytes = b"") -> bytes:

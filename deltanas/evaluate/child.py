@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deltanas.evaluate.channel import Limits, pack
+from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, answer_rows, pack
 from deltanas.evaluate.meta import measure
 from deltanas.evaluate.network import Refusal, load_class
 from deltanas.evaluate.train import TrainingData, train
@@ -17,6 +17,12 @@ from deltanas.records import Job, Recipe, Verdict
 def job_from_message(message: Mapping[str, Any]) -> Job:
     """Rebuild a job from `dataclasses.asdict` of it."""
     return Job(**{**message, "recipe": Recipe(**message["recipe"])})
+
+
+def answer_cap(job: Job, data: TrainingData) -> int:
+    """Return the bytes of the longest honest answer to a job."""
+    rows = answer_rows(job.epochs, len(data.val_rows), len(data.test_rows))
+    return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2
 
 
 def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.tiers import choose
 from deltanas.evaluate.worker import Worker, Zygote, ZygoteError
 from deltanas.records import Evaluation, Job
 
@@ -45,8 +45,8 @@ class LocalExecutor:
     """Evaluates on the CPU cores of this machine, one jailed process per job.
 
     The same job gives the same accuracies on one machine, whatever ran before or beside it.
-    Warming up starts at once, in another process. Raises ValueError for limits that cannot hold,
-    and RuntimeError where the kernel is not Linux.
+    Warming up starts at once, in another process. `jailing` says which jail stands around jobs.
+    Raises ValueError for limits that cannot hold, and JailError where there is no such jail.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class LocalExecutor:
         *,
         workers: int | None = None,  # None: as many as workers x threads = cores allows
         threads_per_worker: int = 1,
+        jail: str = "auto",  # or a tier by name
         timeout_s: float = 600.0,
         memory_gb: float = 4.0,
         max_parameters: int,
         max_macs: int,
     ) -> None:
-        if not sys.platform.startswith("linux"):
-            raise RuntimeError(f"candidates are jailed by Linux; this machine runs {sys.platform}")
+        self.jailing = choose(jail)
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
         for name, value in (
@@ -83,7 +83,7 @@ class LocalExecutor:
         )
         self.workers = workers
         self._closed = False
-        self._zygote = Zygote(data, limits)
+        self._zygote = Zygote(data, limits, self.jailing.tier)
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Worker(self._zygote, data, limits))
@@ -148,13 +148,13 @@ class ExecutorPerSet:
     """
 
     def __init__(
-        self, data: Mapping[str, ImageData], start: Callable[[ImageData], Executor]
+        self, data: Mapping[str, ImageData], start: Callable[[ImageData], LocalExecutor]
     ) -> None:
         """Keep the sets by the name that jobs give them; the first is started at once."""
         self._data, self._start = data, start
-        self._started: dict[str, Executor] = {}
+        self._started: dict[str, LocalExecutor] = {}
         self._closed = False
-        self._of(next(iter(data)))
+        self.jailing = self._of(next(iter(data))).jailing
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
         """Yield one evaluation for every job as it finishes, set by set.
@@ -184,7 +184,7 @@ class ExecutorPerSet:
     ) -> None:
         self.close()
 
-    def _of(self, dataset: str) -> Executor:
+    def _of(self, dataset: str) -> LocalExecutor:
         if self._closed:
             raise ZygoteError("the executor is closed")
         if dataset not in self._started:

@@ -1,24 +1,123 @@
-"""What a candidate's process gives up before it sees candidate source.
+"""What a candidate's process gives up before it sees candidate source, in this order:
 
-Covered: outliving its parent, the session, standard streams, open files, the environment, CPU
-time, memory, writing files, core dumps. Not covered yet: files that the user may read, the
-network, the user's other processes.
+1. a session of its own, which its supervisor kills as a whole; it dies with its supervisor
+2. every descriptor but the pipe for its answer; its standard streams are /dev/null
+3. the environment
+4. resources: CPU time, memory, open files, written files, locked memory, core dumps
+5. identity: root becomes a plain user; no capabilities, not traceable by its equals
+6. files (Landlock): only the interpreter and its packages can be opened, to read
+7. system calls (seccomp): threads, memory, time and the open descriptors; last, as it forbids
+   the calls that the other layers need
+
+Not covered: SECURITY.md. Every layer is a function of its own, tested without the others.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import resource
 import signal
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from deltanas.evaluate import landlock, privileges, seccomp
 from deltanas.evaluate.channel import Limits
+from deltanas.evaluate.syscalls import (
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    prctl,
+    this_machine,
+)
+from deltanas.evaluate.tiers import JailError, Tier
 
 MAX_OPEN_FILES = 64
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_DEVICES = ("/dev/null", "/dev/urandom")
+_PACKAGES = ("torch", "torchvision", "numpy", "lightning")
+_WITH_LABELS = ("deltanas", "sklearn")
+_GPU_READS = ("/proc/driver/nvidia", "/sys", "/usr/local/cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jail:
+    """What the zygote prepares once for all of its candidates."""
+
+    tier: Tier
+    base_memory: int  # bytes of address space that the zygote itself uses
+    identity: int | None  # user and group that root becomes
+    kept: int  # capabilities, for an interpreter that this user cannot reach by its own rights
+    ruleset: int | None  # descriptor of the Landlock ruleset
+    program: bytes | None  # the filter of system calls
+    gpu: bool = False
+
+
+def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
+    """Return the jail of one tier on this machine. Raises JailError where it cannot be had."""
+    identity = privileges.plain_id()
+    allowed = readable()
+    ruleset = program = None
+    if tier is Tier.STRONG:
+        try:
+            ruleset = landlock.build({**allowed, **(_gpu_files() if gpu else {})})
+        except OSError as error:
+            raise JailError(f"Landlock refuses its rules: {error}") from error
+    if tier is not Tier.WEAK:
+        machine = this_machine()
+        if machine is None:
+            raise JailError("the numbers of this machine's system calls are not known here")
+        program = seccomp.build(machine, opens=tier is Tier.STRONG, gpu=gpu)
+    reads = tier is not Tier.NOOPEN and not landlock.world_readable(allowed)
+    return Jail(
+        tier=tier,
+        base_memory=address_space(),
+        identity=identity,
+        kept=privileges.reading() if identity is not None and reads else 0,
+        ruleset=ruleset,
+        program=program,
+        gpu=gpu,
+    )
+
+
+def readable() -> dict[Path, int]:
+    """Return what candidates may open: interpreter, packages, shared libraries, two devices.
+
+    Not every folder of `sys.path`, as a checkout holds runs and a home more; and of the packages
+    not those that hold labels: this one, and scikit-learn, which has the digits, too.
+    """
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = {sysconfig.get_path(name) for name in names} | set(_LIBRARIES)
+    folders |= {str(Path(found).parent) for found in _places(_PACKAGES)}
+    hidden = {Path(found).resolve() for found in _places(_WITH_LABELS)}
+    allowed: dict[Path, int] = {}
+    for folder in sorted(folders):
+        allowed.update(around(Path(folder).resolve(), hidden))
+    return allowed | dict.fromkeys(map(Path, _DEVICES), landlock.READ_FILE)
+
+
+def _places(packages: tuple[str, ...]) -> Iterator[str]:
+    """Yield the folders of those packages that are installed."""
+    for package in packages:
+        spec = find_spec(package)
+        if spec is not None:
+            yield from spec.submodule_search_locations or ()
+
+
+def around(place: Path, hidden: set[Path]) -> Iterator[tuple[Path, int]]:
+    """Yield the rights to read `place` except for what is hidden; names stay visible."""
+    if place in hidden or not place.exists():
+        return
+    if not any(each.is_relative_to(place) for each in hidden):
+        yield place, landlock.READ
+        return
+    yield place, landlock.READ_DIR
+    for entry in place.iterdir():
+        if not entry.is_symlink():  # it may lead anywhere
+            yield from around(entry, hidden)
 
 
 def address_space() -> int:
@@ -27,38 +126,52 @@ def address_space() -> int:
     return pages * resource.getpagesize()
 
 
-def enter_jail(*, parent: int, answer: int, limits: Limits, base_memory: int) -> None:
+def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
     """Confine this process, a fresh fork of process `parent`; descriptor `answer` stays open.
 
-    `base_memory` is the zygote's own address space; `limits.memory_bytes` comes on top.
-    Raises OSError or ValueError when a step is refused: then the candidate must not run.
+    Raises OSError or ValueError when a layer is refused: then the candidate must not run.
     """
     os.setsid()
-    _die_with(parent)
-    _keep_only(answer)
+    die_with(parent)
+    keep_only({answer} if jail.ruleset is None else {answer, jail.ruleset})
     os.environ.clear()
-    _set_limits(limits, base_memory)
+    limit_resources(limits, jail.base_memory, gpu=jail.gpu)
+    privileges.drop(jail.identity, kept=jail.kept)
+    die_with(parent)  # the kernel forgets it when an identity changes
+    prctl(PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if jail.ruleset is not None:
+        landlock.enter(jail.ruleset)
+        os.close(jail.ruleset)
+    if jail.program is not None:
+        seccomp.install(seccomp.for_process(jail.program, os.getpid()))
 
 
-def _die_with(parent: int) -> None:
-    """Ask for SIGKILL when the parent ends; leave now if it already has."""
-    if _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl(PR_SET_PDEATHSIG): {os.strerror(code)}")
+def die_with(parent: int) -> None:
+    """Ask for SIGKILL when the parent ends. Raises OSError where it already has."""
+    prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
         raise OSError(f"the parent is process {os.getppid()}; it must be {parent}")
 
 
-def _keep_only(answer: int) -> None:
-    """Point the standard streams at /dev/null and close every other descriptor but `answer`."""
+def keep_only(kept: set[int]) -> None:
+    """Point the standard streams at /dev/null and close every other descriptor but `kept`."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nothing, stream)
-    os.closerange(3, answer)
-    os.closerange(answer + 1, os.sysconf("SC_OPEN_MAX"))
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def _set_limits(limits: Limits, base_memory: int) -> None:
+def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> None:
+    """Lower every limit, for good.
+
+    CUDA reserves far more address space than it uses, so on a GPU only private memory that can
+    be written counts; the supervisor watches the rest.
+    """
     cpu_seconds = math.ceil(limits.timeout_s * limits.threads) + 1
     memory = base_memory + limits.memory_bytes
     for name, soft, hard in (
@@ -66,6 +179,12 @@ def _set_limits(limits: Limits, base_memory: int) -> None:
         (resource.RLIMIT_NOFILE, MAX_OPEN_FILES, MAX_OPEN_FILES),
         (resource.RLIMIT_FSIZE, 0, 0),  # the answer goes through a pipe
         (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_AS, memory, memory),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),
     ):
         resource.setrlimit(name, (soft, hard))
+
+
+def _gpu_files() -> Mapping[Path, int]:
+    devices = {path: landlock.DEVICE for path in Path("/dev").glob("nvidia*")}
+    return {**devices, **{Path(place): landlock.READ for place in _GPU_READS}}

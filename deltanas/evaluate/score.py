@@ -1,7 +1,7 @@
 """What a candidate's process left behind, judged outside it.
 
-Of what the process wrote, only the logits count, and only their order within a row: accuracies
-come from labels that it never had.
+Of what the process wrote, only the logits count: accuracies come from labels that it never had.
+Its account of itself (verdict of a failure, reason, sizes) is kept within bounds, not verified.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Report
+from deltanas.evaluate.channel import (
+    HEADER_CAP,
+    LENGTH,
+    Limits,
+    Report,
+    answer_rows,
+    probe_images,
+)
 from deltanas.evaluate.data import ImageData, Labels
 from deltanas.records import Evaluation, Job, Verdict
 
 REASON_CAP = 300  # characters
+ROUNDING = 0.02  # of a row's largest logit: far above what another order of sums changes
+MOVED = 0.01  # share of the rows that may
 _CHILD_VERDICTS = frozenset(  # what a child may say of itself
     {
         Verdict.SYNTAX,
@@ -33,6 +42,13 @@ _CHILD_VERDICTS = frozenset(  # what a child may say of itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Logits:
+    val: NDArray[np.float16]  # (epochs, N_val, classes)
+    test: NDArray[np.float16]  # (0 to 2, N_test, classes): after the first and the last epoch
+    probe: NDArray[np.float16]  # (N_probe, classes): some of the last validation rows once more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
     verdict: Verdict
     reason: str
@@ -40,11 +56,15 @@ class _Header:
     macs: int | None = None
 
 
-def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluation:
-    """Return the evaluation of a job from the worker's report and the child's raw answer."""
-    header, payload = _split(output)
+def judge(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
+    """Return the evaluation of a job from the worker's report and the child's raw answer.
+
+    Parameters and multiply-accumulates are the process's own count, held to the limits only.
+    """
+    header, payload = _split(output, limits)
     curve: tuple[float, ...] = ()
     tested: list[float] = []
+    batch_dependent = False
     death = _death(report)
     if death is not None:
         header = death
@@ -59,7 +79,7 @@ def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluatio
                 verdict=Verdict.KILLED,
                 reason=f"the process answered with {len(payload)} bytes of logits",
             )
-        elif not all(np.isfinite(block).all() for block in logits):
+        elif not np.isfinite(np.frombuffer(payload, np.float16)).all():
             header = _Header(
                 verdict=Verdict.DIVERGED,
                 reason="the trained network answers NaN or infinity",
@@ -67,8 +87,9 @@ def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluatio
                 macs=header.macs,
             )
         else:
-            curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits[0])
-            tested = [_accuracy(epoch, data.test_labels) for epoch in logits[1]]
+            curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
+            tested = [_accuracy(epoch, data.test_labels) for epoch in logits.test]
+            batch_dependent = _batch_dependent(logits)
     return Evaluation(
         job_id=job.job_id,
         verdict=header.verdict,
@@ -77,6 +98,7 @@ def judge(job: Job, report: Report, output: bytes, data: ImageData) -> Evaluatio
         first_epoch_accuracy=tested[0] if tested else None,
         test_accuracy=tested[-1] if tested else None,
         curve=curve,
+        batch_dependent=batch_dependent,
         parameters=header.parameters,
         macs=header.macs,
         seconds=report.seconds,
@@ -92,7 +114,14 @@ def _death(report: Report) -> _Header | None:
         return _Header(
             verdict=Verdict.TIMED_OUT, reason=f"the job was stopped after {report.seconds:.1f} s"
         )
-    if report.ending == "flooded":
+    if report.ending == "swollen":
+        return _Header(
+            verdict=Verdict.OUT_OF_MEMORY,
+            reason=f"the process held {report.memory_bytes / 2**30:.1f} GiB of memory",
+        )
+    if report.ending == "crowded":
+        reason = "the process ran too many threads"
+    elif report.ending == "flooded":
         reason = f"the process wrote more than {report.output_bytes - 1:,} bytes"
     elif code == -signal.SIGXCPU:
         return _Header(
@@ -108,7 +137,7 @@ def _death(report: Report) -> _Header | None:
     return _Header(verdict=Verdict.KILLED, reason=reason)
 
 
-def _split(output: bytes) -> tuple[_Header | None, bytes]:
+def _split(output: bytes, limits: Limits) -> tuple[_Header | None, bytes]:
     """Return the header, every field checked, and the bytes after it; None for anything else."""
     size = int.from_bytes(output[:LENGTH], "big")
     text, payload = output[LENGTH : LENGTH + size], output[LENGTH + size :]
@@ -124,25 +153,37 @@ def _split(output: bytes) -> tuple[_Header | None, bytes]:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, b""
-    sizes = (header.parameters, header.macs)
-    honest = all(value is None or (type(value) is int and 0 <= value < 2**63) for value in sizes)
-    return (header, payload) if honest and header.verdict in _CHILD_VERDICTS else (None, b"")
+    sizes = ((header.parameters, limits.max_parameters), (header.macs, limits.max_macs))
+    honest = header.verdict in _CHILD_VERDICTS and all(
+        (value is None and header.verdict is not Verdict.TRAINED)
+        or (type(value) is int and 0 <= value <= most)
+        for value, most in sizes
+    )
+    return (header, payload) if honest else (None, b"")
 
 
-def _logits(
-    job: Job, payload: bytes, data: ImageData
-) -> tuple[NDArray[np.float16], NDArray[np.float16]] | None:
-    """Return validation logits (epochs, N_val, classes) and test logits (0 to 2, N_test, classes).
-
-    None where the bytes are not exactly as many as the job calls for.
-    """
-    validation = (job.epochs, len(data.val_labels), data.num_classes)
-    test = (min(job.epochs, 2), len(data.test_labels), data.num_classes)
-    cut = int(np.prod(validation))
-    if len(payload) != 2 * (cut + int(np.prod(test))):
+def _logits(job: Job, payload: bytes, data: ImageData) -> _Logits | None:
+    """Return the logits; None where the bytes are not exactly as many as the job calls for."""
+    rows = answer_rows(job.epochs, len(data.val_labels), len(data.test_labels))
+    if len(payload) != 2 * sum(rows) * data.num_classes:
         return None
-    flat = np.frombuffer(payload, np.float16)
-    return flat[:cut].reshape(validation), flat[cut:].reshape(test)
+    flat = np.frombuffer(payload, np.float16).reshape(-1, data.num_classes)
+    val, test, probe = np.split(flat, np.cumsum(rows)[:2])
+    return _Logits(
+        val=val.reshape(job.epochs, len(data.val_labels), data.num_classes),
+        test=test.reshape(min(job.epochs, 2), len(data.test_labels), data.num_classes),
+        probe=probe,
+    )
+
+
+def _batch_dependent(logits: _Logits) -> bool:
+    """Tell whether answers changed in other company, by more than rounding does."""
+    if not len(logits.probe):
+        return False
+    before = logits.val[-1][list(probe_images(logits.val.shape[1]))].astype(np.float32)
+    change = np.abs(logits.probe.astype(np.float32) - before).max(axis=1)
+    moved = change > ROUNDING * (1 + np.abs(before).max(axis=1))
+    return bool(moved.mean() > MOVED)
 
 
 def _accuracy(logits: NDArray[np.float16], labels: Labels) -> float:

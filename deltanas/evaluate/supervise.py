@@ -1,4 +1,4 @@
-"""One job in one jailed child: fork it, watch it, end it, and say what became of it.
+"""One jailed child: fork it, watch it, end it, and say what became of it.
 
 Runs in a worker process. The child's bytes are collected up to a cap and never looked at here.
 """
@@ -6,43 +6,45 @@ Runs in a worker process. The child's bytes are collected up to a cap and never 
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
 import time
-from typing import Literal, NoReturn
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
-from deltanas.evaluate.channel import HEADER_CAP, LENGTH, ChannelClosed, Limits, Report
-from deltanas.evaluate.child import answer
-from deltanas.evaluate.jail import enter_jail
-from deltanas.evaluate.train import TrainingData
-from deltanas.records import Job
+from deltanas.evaluate.channel import ChannelClosed, Ending, Limits, Report
+from deltanas.evaluate.jail import Jail, enter_jail
+
+LOOK_S = 0.05  # how often memory and threads are looked at
+MAX_THREADS = 64  # of a child, besides four for each that it was given
+_THREADS, _RESIDENT = 17, 21  # fields of /proc/PID/stat after the name
 
 
-def run_job(
-    job: Job,
-    data: TrainingData,
+def run_child(
+    work: Callable[[], bytes],
+    jail: Jail,
     limits: Limits,
     *,
-    base_memory: int,
+    cap: int,
     connection: socket.socket | None = None,
 ) -> tuple[Report, bytes]:
-    """Run one job in a fork; return what became of the process, and its raw answer.
+    """Run `work` in a jailed fork; return what became of the process, and its raw answer.
 
-    Raises ChannelClosed, the child being dead by then, when the parent leaves `connection`.
+    `cap` is the most bytes that it may answer with. Raises ChannelClosed, the child being dead by
+    then, when the parent leaves `connection`.
     """
-    limits = limits.for_epochs(job.epochs)
     began = time.monotonic()
     worker = os.getpid()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        _be_child(job, data, limits, writer, worker, base_memory)
+        _be_child(work, jail, limits, writer, worker)
     os.close(writer)
     try:
-        ending, output = _watch(
-            child, reader, connection, began + limits.timeout_s, _answer_cap(job, data)
-        )
+        ending, output = _watch(child, reader, connection, began + limits.timeout_s, cap, limits)
     finally:
         os.close(reader)
         _kill(child)
@@ -59,36 +61,39 @@ def run_job(
 
 
 def _be_child(
-    job: Job, data: TrainingData, limits: Limits, writer: int, worker: int, base_memory: int
+    work: Callable[[], bytes], jail: Jail, limits: Limits, writer: int, worker: int
 ) -> NoReturn:
+    write, leave = os.write, os._exit  # what candidates put in their place is not called
     try:
-        enter_jail(parent=worker, answer=writer, limits=limits, base_memory=base_memory)
-        view = memoryview(answer(job, data, limits))
+        enter_jail(jail, parent=worker, answer=writer, limits=limits)
+        view = memoryview(work())
         while view:
-            view = view[os.write(writer, view) :]
-        os._exit(0)
+            view = view[write(writer, view) :]
+        leave(0)
     finally:
-        os._exit(1)
-
-
-def _answer_cap(job: Job, data: TrainingData) -> int:
-    """Return the bytes of the longest honest answer to a job."""
-    rows = job.epochs * len(data.val_rows) + min(job.epochs, 2) * len(data.test_rows)
-    return LENGTH + HEADER_CAP + rows * data.num_classes * 2
+        leave(1)
+    raise AssertionError("a process goes on after its exit")
 
 
 def _watch(
-    child: int, reader: int, connection: socket.socket | None, deadline: float, cap: int
-) -> tuple[Literal["ended", "timed_out", "flooded"], bytes]:
-    """Collect what the child writes until it ends, writes too much or runs out of time."""
+    child: int,
+    reader: int,
+    connection: socket.socket | None,
+    deadline: float,
+    cap: int,
+    limits: Limits,
+) -> tuple[Ending, bytes]:
+    """Collect what the child writes until it ends or has too much of anything."""
     output = bytearray()
     process = os.pidfd_open(child)
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
+    resident = _usage(os.getpid())[1] + limits.memory_bytes  # the worker's pages are shared
+    look = 0.0
     try:
         while True:
-            left = deadline - time.monotonic()
-            ready, _, _ = select.select(watched, [], [], max(0.0, left))
+            now = time.monotonic()
+            ready, _, _ = select.select(watched, [], [], max(0.0, min(deadline - now, LOOK_S)))
             if connection and connection.fileno() in ready:  # silent during a job, so it left
                 raise ChannelClosed("the parent is gone")
             if reader in ready and not _drain(reader, output, cap):
@@ -98,10 +103,30 @@ def _watch(
             if process in ready:
                 _drain(reader, output, cap)  # what it wrote between the two calls
                 return "ended", bytes(output)
-            if not ready:
+            if time.monotonic() >= deadline:
                 return "timed_out", b""
+            if now >= look:
+                look = now + LOOK_S
+                threads, held = _usage(child)
+                if held > resident:
+                    return "swollen", b""
+                if threads > MAX_THREADS + 4 * limits.threads:
+                    return "crowded", b""
     finally:
         os.close(process)
+
+
+def _usage(process: int) -> tuple[int, int]:
+    """Return the threads of a process that was not waited for, and its bytes of resident memory.
+
+    The kernel's own count: unlike names, numbers cannot be written by the process.
+    """
+    descriptor = os.open(f"/proc/{process}/stat", os.O_RDONLY)
+    try:
+        fields = os.pread(descriptor, 4096, 0).rpartition(b")")[2].split()
+    finally:
+        os.close(descriptor)
+    return int(fields[_THREADS]), int(fields[_RESIDENT]) * resource.getpagesize()
 
 
 def _drain(reader: int, output: bytearray, cap: int) -> bool:
@@ -120,7 +145,5 @@ def _drain(reader: int, output: bytearray, cap: int) -> bool:
 def _kill(child: int) -> None:
     """Kill the child and its whole session; a child that already ended keeps its exit code."""
     for kill in (os.killpg, os.kill):
-        try:
+        with suppress(ProcessLookupError):  # no session yet, or nobody left in it
             kill(child, signal.SIGKILL)
-        except ProcessLookupError:  # no session yet, or nobody left in it
-            continue

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.parameter import is_lazy
 
+from deltanas.evaluate.channel import probe_images
 from deltanas.evaluate.network import Refusal, blame, build, check_logits, input_type
 from deltanas.records import Recipe, Verdict
 
@@ -98,6 +99,7 @@ class CandidateModule(lightning.LightningModule):
         self.data = data
         self.val_logits: list[bytes] = []  # one (N_val, num_classes) block per epoch
         self.test_logits: list[bytes] = []  # after the first and, if another, the last epoch
+        self.probe_logits = b""  # of some validation images again, after the last epoch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(
@@ -121,17 +123,22 @@ class CandidateModule(lightning.LightningModule):
         self.val_logits.append(self.predict(self.data.val_rows))
         if self.current_epoch == 0 or self.current_epoch + 1 == epochs:
             self.test_logits.append(self.predict(self.data.test_rows))
+        chosen = probe_images(len(self.data.val_rows))
+        if self.current_epoch + 1 == epochs and chosen:
+            rows = self.data.val_rows[list(chosen)]
+            self.probe_logits = self.predict(rows, at_most=(len(rows) + 1) // 2)
 
     @torch.no_grad()
-    def predict(self, rows: Tensor) -> bytes:
+    def predict(self, rows: Tensor, at_most: int | None = None) -> bytes:
         """Return the logits of the images at some rows as (N, num_classes) float16 bytes.
 
         Each row is shifted to have its largest at 0: that changes no answer and keeps half
-        precision where it decides. NaN stays NaN.
+        precision where it decides. NaN stays NaN. `at_most` caps the images of a batch.
         """
         self.network.eval()
         blocks = []
         at_once = max(self.recipe.batch, _EVALUATION_PIXELS // self.recipe.image_size**2)
+        at_once = min(at_once, max(2, at_most or at_once))
         for start in range(0, len(rows), at_once):
             chunk = rows[start : start + at_once]
             logits = self.network(self.data.prepare(chunk, self.recipe))
@@ -153,7 +160,8 @@ def train(
     """Train a new network and return raw float16 logits.
 
     First those of the validation images after every epoch, then those of the test images after
-    the first and, where there is another, the last epoch. Raises Refusal.
+    the first and, where there is another, the last epoch, and then those of `probe_images`, in
+    other batches. Raises Refusal.
     """
     torch.manual_seed(seed)
     random.seed(seed)
@@ -183,4 +191,4 @@ def train(
             num_sanity_val_steps=0,
         )
         trainer.fit(module, batches)
-    return b"".join(module.val_logits + module.test_logits)
+    return b"".join([*module.val_logits, *module.test_logits, module.probe_logits])

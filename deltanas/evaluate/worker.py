@@ -26,6 +26,7 @@ from deltanas.evaluate.channel import (
 )
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.score import judge
+from deltanas.evaluate.tiers import Tier
 from deltanas.records import Evaluation, Job, Verdict
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
@@ -43,7 +44,7 @@ class Zygote:
     Handed over: all images, which are whose, training labels. Other labels stay here.
     """
 
-    def __init__(self, data: ImageData, limits: Limits) -> None:
+    def __init__(self, data: ImageData, limits: Limits, tier: Tier) -> None:
         self._threads = limits.threads
         self._lock = threading.Lock()
         self._closed = False
@@ -61,6 +62,7 @@ class Zygote:
         self._boot = pack(
             {
                 "layouts": [pixels_layout, rows_layout],
+                "tier": tier,
                 "limits": asdict(limits),
                 "num_classes": data.num_classes,
                 "mean": mean,
@@ -164,7 +166,7 @@ class Worker:
             except OSError:
                 self.close()
                 continue
-            return judge(job, report, output, self._data)
+            return judge(job, report, output, self._data, self._limits)
         return Evaluation(
             job_id=job.job_id,
             verdict=Verdict.INFRASTRUCTURE,

@@ -7,13 +7,17 @@ parent sends. A worker forks one child per job (`supervise`) and passes its byte
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
@@ -28,9 +32,11 @@ from deltanas.evaluate.channel import (
     pack,
     receive_message,
 )
-from deltanas.evaluate.child import answer, job_from_message
-from deltanas.evaluate.jail import address_space
-from deltanas.evaluate.supervise import run_job
+from deltanas.evaluate.child import answer, answer_cap, job_from_message
+from deltanas.evaluate.jail import Jail, prepare
+from deltanas.evaluate.selftest import holes
+from deltanas.evaluate.supervise import run_child
+from deltanas.evaluate.tiers import JailError, Tier
 from deltanas.evaluate.train import TrainingData
 from deltanas.records import Job, Recipe
 
@@ -55,6 +61,14 @@ class Net(nn.Module):
         self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
 """
 
+_IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
+    "torchvision",
+    "torchvision.models",
+    "torchvision.ops",
+    "torchvision.transforms",
+    "einops",
+)
+
 
 def main() -> None:
     """Warm up, then fork a worker for every connection until the parent leaves.
@@ -65,7 +79,7 @@ def main() -> None:
     boot = receive_message(control)
     limits = Limits(**boot["limits"])
     data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
-    _warm_up(data, limits)
+    jail = _warm_up(data, limits, Tier(boot["tier"]))
     control.sendall(pack({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
     while True:
@@ -76,7 +90,7 @@ def main() -> None:
         if os.fork() == 0:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _work(connection, data, limits)
+            _work(connection, data, limits, jail)
         connection.close()
 
 
@@ -93,7 +107,7 @@ def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData
     )
 
 
-def _warm_up(data: TrainingData, limits: Limits) -> None:
+def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     """Take the path of a job twice: here, so that no child imports anything, then in the jail."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -108,22 +122,45 @@ def _warm_up(data: TrainingData, limits: Limits) -> None:
     job = Job(job_id="warm-up", code=_TINY, recipe=recipe)
     lenient = replace(limits, max_parameters=2**62, max_macs=2**62)
     answer(job, few, replace(lenient, threads=1))  # a pool of threads would not survive a fork
+    if tier is Tier.NOOPEN:
+        _import_ahead()
+    os.environ.clear()  # what it was for is read; so every child finds it empty already
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
-    report, output = run_job(job, few, lenient, base_memory=address_space())
+    try:
+        jail = prepare(tier)
+    except JailError as error:
+        sys.exit(str(error))
+    report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
+    if report.exit_code or found != b"[]":
+        sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
+    cap = answer_cap(job, few)
+    report, output = run_child(lambda: answer(job, few, lenient), jail, lenient, cap=cap)
     if report.exit_code or len(output) < len(few.val_rows) * data.num_classes:
         sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
+    return jail
 
 
-def _work(connection: socket.socket, data: TrainingData, limits: Limits) -> NoReturn:
+def _import_ahead() -> None:
+    """Import what networks import, where candidates can open no file."""
+    for name in _IMPORTS:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: Jail) -> NoReturn:
     """Run one job after another until the parent leaves."""
-    base_memory = address_space()
     try:
         connection.sendall(GREETING)
         while True:
             job = job_from_message(receive_message(connection))
-            report, output = run_job(
-                job, data, limits, base_memory=base_memory, connection=connection
+            own = limits.for_epochs(job.epochs)
+            report, output = run_child(
+                functools.partial(answer, job, data, own),
+                jail,
+                own,
+                cap=answer_cap(job, data),
+                connection=connection,
             )
             connection.sendall(pack(asdict(report), output))
     except (ChannelClosed, BrokenPipeError, ConnectionResetError):

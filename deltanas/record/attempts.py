@@ -31,15 +31,17 @@ def attempt_row(
     """Return the row of one slot.
 
     `evaluation` is the candidate's own or, with `reused_from`, that of an equal network, whose
-    time counts there. A candidate is degenerate up to the `majority_rate` of the validation
-    split, and admitted when it is trained here, not degenerate, not below the `gate` and `novel`.
+    time counts there. A candidate is degenerate up to the `majority_rate` of the validation split
+    and where its answers depend on the batch. It is admitted when it is trained here, not
+    degenerate, not below the `gate`, and `novel`.
     Raises ValueError where a candidate has no evaluation.
     """
     ending = outcome if isinstance(outcome, Refused) else evaluation
     if ending is None:
         raise ValueError(f"{slot.name} passed the gates and has no evaluation")
     proxy = evaluation.proxy_accuracy if evaluation else None
-    degenerate = proxy is not None and proxy <= majority_rate
+    batch_dependent = evaluation is not None and evaluation.batch_dependent
+    degenerate = proxy is not None and (proxy <= majority_rate or batch_dependent)
     strong = proxy is not None and not degenerate and proxy >= gate
     own = evaluation if not reused_from else None
     return Attempt(

@@ -272,3 +272,19 @@ def test_a_last_batch_of_one_image_is_left_out(executor: Executor, batch: int) -
     )
     found = evaluate(executor, make_job(code, recipe=replace(RECIPE, batch=batch)))
     assert found.verdict is Verdict.TRAINED, found.reason
+
+
+@pytest.mark.parametrize(
+    ("forward", "dependent"),
+    [
+        ("pass", False),
+        ("x = (x - x.mean(0)) / (x.std(0) + 1)", True),
+        ("x = nn.functional.dropout(x, 0.5)", True),  # also random in evaluation
+    ],
+)
+def test_answers_that_depend_on_the_batch_are_marked(
+    executor: Executor, forward: str, dependent: bool
+) -> None:
+    found = evaluate(executor, make_job(network(forward=forward)))
+    assert found.verdict is Verdict.TRAINED
+    assert found.batch_dependent is dependent

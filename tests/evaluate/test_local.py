@@ -39,7 +39,8 @@ def test_an_endless_candidate_and_its_children_are_killed() -> None:
     others = {lane[0] for lane in lanes()}
     data = blank_data(image_size=8, channels=1, num_classes=2)
     endless = network(training="os.fork(); [time.sleep(1) for _ in range(10**6)]")
-    with LocalExecutor(data, workers=1, timeout_s=2, **SIZES) as executor:
+    # the other tiers let no candidate fork
+    with LocalExecutor(data, workers=1, timeout_s=2, jail="weak", **SIZES) as executor:
         evaluate(executor, make_job(network(), epochs=0))  # warm
         thread, found = in_background(executor, make_job(endless))
         (family,) = wait_for(
@@ -152,8 +153,8 @@ def test_a_candidate_finds_only_the_answer_open(local_executor: Executor) -> Non
 def test_a_candidate_writes_no_file(local_executor: Executor, tmp_path: Path) -> None:
     target = tmp_path / "evidence"
     code = network(init=f"open({str(target)!r}, 'w').write('x' * 10**5)")
-    assert "File too large" in evaluate(local_executor, make_job(code)).reason
-    assert not target.exists() or target.stat().st_size == 0
+    assert "PermissionError" in evaluate(local_executor, make_job(code)).reason
+    assert not target.exists()
 
 
 FORGERY = """
@@ -175,7 +176,7 @@ def forge(val, test):
 def test_a_forged_answer_scores_no_better_than_a_guess(
     local_executor: Executor, digits: ImageData
 ) -> None:
-    code = FORGERY + network(training="forge(300, 360)")
+    code = FORGERY + network(training="forge(300, 360 + 150)")
     found = evaluate(local_executor, make_job(code))
     assert found.verdict is Verdict.TRAINED
     assert found.proxy_accuracy == (digits.val_labels == 0).mean()
@@ -188,7 +189,7 @@ def test_an_answer_that_never_ends_is_cut(local_executor: Executor) -> None:
     )
     found = evaluate(local_executor, make_job(code))
     assert found.verdict is Verdict.KILLED
-    assert "the process wrote more than 78,740 bytes" in found.reason
+    assert "the process wrote more than 81,740 bytes" in found.reason
 
 
 def test_shared_arrays_can_be_changed_only_for_oneself() -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deltanas.evaluate import ImageData, load_data
-from deltanas.evaluate.channel import HEADER_CAP, Report, pack
+from deltanas.evaluate.channel import HEADER_CAP, PROBE_CAP, Limits, Report, answer_rows, pack
 from deltanas.evaluate.score import judge
 from deltanas.records import Verdict
 from tests.evaluate.networks import make_job
@@ -28,6 +28,7 @@ CLEAN = Report(
 )
 HEADER: dict[str, Any] = {"verdict": "trained", "reason": "", "parameters": 7, "macs": 9}
 DIGITS = load_data("digits", seed=7)
+LIMITS = Limits(timeout_s=9, memory_bytes=2**30, threads=1, max_parameters=1000, max_macs=1000)
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
@@ -36,13 +37,14 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 
 def perfect(data: ImageData, epochs: int) -> bytes:
     blocks = [one_hot(data.val_labels)] * epochs + [one_hot(data.test_labels)] * min(epochs, 2)
+    blocks.append(one_hot(data.val_labels[::2][:PROBE_CAP]))
     return b"".join(block.tobytes() for block in blocks)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_accuracies_come_from_the_labels(epochs: int) -> None:
     job = make_job("", epochs=epochs)
-    found = judge(job, CLEAN, pack(HEADER, perfect(DIGITS, epochs)), DIGITS)
+    found = judge(job, CLEAN, pack(HEADER, perfect(DIGITS, epochs)), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.curve == (1.0,) * epochs
     assert (found.proxy_accuracy, found.first_epoch_accuracy, found.test_accuracy) == (1, 1, 1)
@@ -53,14 +55,35 @@ def test_accuracies_come_from_the_labels(epochs: int) -> None:
 def test_first_and_last_epoch_are_told_apart() -> None:
     wrong = one_hot((DIGITS.val_labels + 1) % 10), one_hot((DIGITS.test_labels + 1) % 10)
     right = one_hot(DIGITS.val_labels), one_hot(DIGITS.test_labels)
-    payload = b"".join(block.tobytes() for block in (wrong[0], right[0], wrong[1], right[1]))
-    found = judge(make_job("", epochs=2), CLEAN, pack(HEADER, payload), DIGITS)
+    payload = b"".join(
+        block.tobytes() for block in (wrong[0], right[0], wrong[1], right[1], right[0][::2])
+    )
+    found = judge(make_job("", epochs=2), CLEAN, pack(HEADER, payload), DIGITS, LIMITS)
     assert found.curve == (0.0, 1.0)
     assert (found.proxy_accuracy, found.first_epoch_accuracy, found.test_accuracy) == (1, 0, 1)
 
 
+def test_always_the_same_answer_is_no_better_than_the_majority() -> None:
+    job = make_job("")
+    rows = sum(answer_rows(1, len(DIGITS.val_labels), len(DIGITS.test_labels)))
+    answer = pack(HEADER, one_hot(np.full(rows, 3)).tobytes())
+    found = judge(job, CLEAN, answer, DIGITS, LIMITS)
+    assert found.proxy_accuracy <= DIGITS.majority_rate("val")
+    assert not found.batch_dependent
+
+
+@pytest.mark.parametrize(("changed", "seen"), [(0, False), (1, False), (4, True), (150, True)])
+def test_answers_that_change_in_other_company_are_seen(changed: int, seen: bool) -> None:
+    logits = np.frombuffer(perfect(DIGITS, 1), np.float16).reshape(-1, 10).copy()
+    logits[-150:] += 0.005  # rounding
+    logits[660 : 660 + changed] *= 0.9
+    found = judge(make_job(""), CLEAN, pack(HEADER, logits.tobytes()), DIGITS, LIMITS)
+    assert found.verdict is Verdict.TRAINED
+    assert found.batch_dependent is seen
+
+
 def test_a_check_without_epochs_has_no_accuracy() -> None:
-    found = judge(make_job("", epochs=0), CLEAN, pack(HEADER), DIGITS)
+    found = judge(make_job("", epochs=0), CLEAN, pack(HEADER), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.proxy_accuracy is None
     assert found.curve == ()
@@ -70,7 +93,7 @@ def test_a_check_without_epochs_has_no_accuracy() -> None:
 def test_logits_that_are_no_numbers_diverged(value: float) -> None:
     logits = np.frombuffer(perfect(DIGITS, 1), np.float16).copy()
     logits[-1] = value
-    found = judge(make_job(""), CLEAN, pack(HEADER, logits.tobytes()), DIGITS)
+    found = judge(make_job(""), CLEAN, pack(HEADER, logits.tobytes()), DIGITS, LIMITS)
     assert found.verdict is Verdict.DIVERGED
     assert found.parameters == 7
 
@@ -88,7 +111,9 @@ def test_logits_that_are_no_numbers_diverged(value: float) -> None:
         pack({**HEADER, "parameters": -1}, perfect(DIGITS, 1)),
         pack({**HEADER, "parameters": True}, perfect(DIGITS, 1)),
         pack({**HEADER, "macs": 1.5}, perfect(DIGITS, 1)),
-        pack({**HEADER, "macs": 2**63}, perfect(DIGITS, 1)),
+        pack({**HEADER, "macs": 1001}, perfect(DIGITS, 1)),
+        pack({**HEADER, "parameters": 1001}, perfect(DIGITS, 1)),
+        pack({**HEADER, "parameters": None}, perfect(DIGITS, 1)),
         pack({**HEADER, "verdict": ["trained"]}),
         pack({"verdict": "trained"}),
         (2**31).to_bytes(4, "big") + b"{}",
@@ -98,7 +123,7 @@ def test_logits_that_are_no_numbers_diverged(value: float) -> None:
     ],
 )
 def test_an_answer_that_is_not_exact_is_none(answer: bytes) -> None:
-    found = judge(make_job(""), CLEAN, answer, DIGITS)
+    found = judge(make_job(""), CLEAN, answer, DIGITS, LIMITS)
     assert found.verdict is Verdict.KILLED
     assert found.proxy_accuracy is None
     assert found.parameters is None
@@ -107,12 +132,12 @@ def test_an_answer_that_is_not_exact_is_none(answer: bytes) -> None:
 @given(answer=st.binary(max_size=200))
 @example(answer=pack(HEADER)[:-1])
 def test_no_bytes_break_the_judge(answer: bytes) -> None:
-    assert judge(make_job(""), CLEAN, answer, DIGITS).verdict is Verdict.KILLED
+    assert judge(make_job(""), CLEAN, answer, DIGITS, LIMITS).verdict is Verdict.KILLED
 
 
 def test_a_refusal_keeps_its_reason_within_bounds() -> None:
     header = {"verdict": "shape", "reason": "y" * 5000, "parameters": None, "macs": None}
-    found = judge(make_job(""), CLEAN, pack(header), DIGITS)
+    found = judge(make_job(""), CLEAN, pack(header), DIGITS, LIMITS)
     assert found.verdict is Verdict.SHAPE
     assert found.reason == "y" * 300
 
@@ -135,7 +160,7 @@ def test_a_dead_process_counts_as_dead_whatever_it_wrote(
     change: dict[str, Any], verdict: Verdict, reason: str
 ) -> None:
     answer = pack(HEADER, perfect(DIGITS, 1))
-    found = judge(make_job(""), replace(CLEAN, **change), answer, DIGITS)
+    found = judge(make_job(""), replace(CLEAN, **change), answer, DIGITS, LIMITS)
     assert found.verdict is verdict
     assert reason in found.reason
     assert json.dumps(found.curve) == "[]"

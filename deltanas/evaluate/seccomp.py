@@ -1,0 +1,151 @@
+"""Which system calls a candidate may make: a list of what training needs, as a kernel filter.
+
+Everything off the list fails with EPERM: new processes, exec, sockets, ptrace, io_uring, bpf,
+keyctl, userfaultfd, and whatever later kernels add. The list was found by running LEMUR networks.
+Format: https://docs.kernel.org/userspace-api/seccomp_filter.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from collections.abc import Iterable, Sequence
+
+from deltanas.evaluate.syscalls import Machine, call, this_machine
+
+_SET_MODE_FILTER, _GET_ACTION_AVAIL = 1, 2
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+_NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 6
+
+OPENING = ("open", "openat")
+_SPECIAL = ("clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl")
+_ON_ITSELF = ("prlimit64", "sched_setaffinity")  # with 0 for the process
+_OTHERS = ("capset", "seccomp", "socketpair")  # in the table for other reasons
+
+_CLONE_THREAD = 0x00010000
+_CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
+_FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
+_PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? its size, FION*, FIO*CLEX
+_IOCTL_NEVER = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
+
+_ANY_PROCESS = 0xFACEFEED  # stands for the number of a process that is not known yet
+_Instruction = tuple[int, int, int, int]  # operation, jump if true, jump if false, constant
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def available() -> bool:
+    """Tell whether this kernel filters system calls, and whether their numbers are known here."""
+    machine = this_machine()
+    if machine is None:
+        return False
+    action = ctypes.c_uint32(_ERRNO)
+    try:
+        call(machine.numbers["seccomp"], _GET_ACTION_AVAIL, 0, ctypes.byref(action))
+    except OSError:
+        return False
+    return True
+
+
+def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
+    """Return a filter that `for_process` makes one process's: it may signal nobody but itself.
+
+    `opens`: files may be opened, which takes another layer to say which. `gpu`: any `ioctl` but
+    those that type into a terminal, as drivers are spoken to that way, and `socketpair`.
+    """
+    numbers = machine.numbers
+    left_out = {*_SPECIAL, *_ON_ITSELF, *_OTHERS, *(() if opens else OPENING)}
+    plain = {number for name, number in numbers.items() if name not in left_out}
+    if gpu:
+        plain.add(numbers["socketpair"])
+    code: list[_Instruction] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_JUMP_EQUAL, 1, 0, machine.audit),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
+    if machine.foreign is not None:
+        code += [(_JUMP_FROM, 0, 1, machine.foreign), (_RETURN, 0, 0, _KILL_PROCESS)]
+    for first, last in _runs(plain):
+        code += [(_JUMP_FROM, 0, 2, first), (_JUMP_ABOVE, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
+    rules = {
+        "clone": _thread_only(),
+        "clone3": [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],  # libc falls back to clone
+        "fcntl": _one_of(1, _FCNTL),
+        "ioctl": _none_of(1, _IOCTL_NEVER) if gpu else _one_of(1, _IOCTL),
+        "prctl": _one_of(0, _PRCTL),
+        **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
+        **{name: _one_of(0, (0,)) for name in _ON_ITSELF},
+    }
+    for name, rule in rules.items():
+        code += [(_JUMP_EQUAL, 0, len(rule), numbers[name]), *rule]
+    code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+
+
+def for_process(program: bytes, process: int) -> bytes:
+    """Return the filter of one process."""
+    return program.replace(struct.pack("=I", _ANY_PROCESS), struct.pack("=I", process))
+
+
+def install(program: bytes) -> None:
+    """Put this thread, which must be the only one, behind the filter for good.
+
+    Needs no_new_privs. Raises OSError.
+    """
+    machine = this_machine()
+    if machine is None:
+        raise OSError(errno.ENOSYS, "no system call numbers are known for this machine")
+    filled = _Program(len(program) // 8, program)
+    call(machine.numbers["seccomp"], _SET_MODE_FILTER, 0, ctypes.byref(filled))
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return numbers as (first, last) of every run without a gap."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def _argument(index: int) -> _Instruction:
+    """Load the low half of an argument: the kernel, too, reads no more of those checked here."""
+    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index)
+
+
+def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
+    tests = [(_JUMP_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)]
+    return [
+        _argument(index),
+        *tests,
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _none_of(index: int, values: Sequence[int]) -> list[_Instruction]:
+    tests = [(_JUMP_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)]
+    return [
+        _argument(index),
+        *tests,
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+    ]
+
+
+def _thread_only() -> list[_Instruction]:
+    return [
+        _argument(0),
+        (_JUMP_ANY, 0, 2, _CLONE_THREAD),
+        (_JUMP_ANY, 1, 0, _CLONE_NAMESPACES),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+    ]

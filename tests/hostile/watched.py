@@ -1,0 +1,48 @@
+"""A supervisor whose one child takes what only the look at it can see; prints the report."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from deltanas.evaluate.channel import Limits
+from deltanas.evaluate.jail import prepare
+from deltanas.evaluate.supervise import run_child
+from deltanas.evaluate.tiers import Tier
+
+LIMITS = Limits(timeout_s=60, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)
+
+
+def swell() -> bytes:
+    """Hold twice the memory allowed, shared, as RLIMIT_DATA does not count it."""
+    memory = mmap.mmap(-1, 2**29)
+    for _ in range(2**9):
+        memory.write(b"x" * 2**20)
+    time.sleep(60)
+    return b""
+
+
+def crowd() -> bytes:
+    threading.stack_size(32768)
+    for _ in range(200):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(60)
+    return b""
+
+
+WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd}
+
+
+def main() -> None:
+    report, _ = run_child(WORK[sys.argv[1]], prepare(Tier.WEAK, gpu=True), LIMITS, cap=8)
+    os.write(1, json.dumps(asdict(report)).encode())
+
+
+if __name__ == "__main__":
+    main()
