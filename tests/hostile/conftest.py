@@ -26,11 +26,11 @@ def digits() -> ImageData:
     whole = load_data("digits", seed=7)
     return replace(
         whole,
-        train_images=whole.train_images[:512],
+        train_rows=whole.train_rows[:512],
         train_labels=whole.train_labels[:512],
-        val_images=whole.val_images[:100],
+        val_rows=whole.val_rows[:100],
         val_labels=whole.val_labels[:100],
-        test_images=whole.test_images[:102],
+        test_rows=whole.test_rows[:102],
         test_labels=whole.test_labels[:102],
     )
 
