@@ -32,9 +32,10 @@ FIELD = frozenset(f"{LAYERS} {FUNCTIONS} {ARGUMENTS} {PYTHON} {ATTRIBUTES} {METH
 
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _STATEMENT = re.compile(r"\s*(?:return |(self\.)?([A-Za-z_]\w*) [-+*\/]{0,2}= )")
-# lines that are only ever copied under the lock: they open blocks, unpack lists, set up training
+# lines that are only ever copied under the lock: they open or unpack something, or set up training
 _STRUCTURE = re.compile(
-    r"\s*(?:import |from |super\(|self\.(?:device|criteria|optimizer) = ).*|.*:|.*\(\*.*|.{200,}"
+    r"\s*(?:import |from |super\(|self\.(?:device|criteria|optimizer) = ).*|.*[:(]|.*= \[\]"
+    r"|.*\(\*.*|.{200,}"
 )
 _CHAIN = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _METHOD = re.compile(r"[)\]]\.([A-Za-z_]\w*)")
