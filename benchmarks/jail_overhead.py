@@ -66,6 +66,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     torch.ones(8).sum()
+    os.environ.clear()  # as a zygote does
     ways = tiers()
     gc.collect()
     gc.freeze()
