@@ -33,7 +33,7 @@ HELD_OUT_SHARE = (
     20  # one LEMUR network of so many is never seen, neither as baseline nor as answer
 )
 MAX_LINES = 90  # shown lines of a baseline; longer LEMUR networks do not fit the embedded LLM
-LEMUR_SHARES = {"ga": 0.2, "alt": 0.15, "rl": 0.15, "rag": 0.34, "named": 0.1, "ast": 0.06}
+LEMUR_SHARES = {"ga": 0.2, "alt": 0.15, "rl": 0.14, "rag": 0.3, "named": 0.09, "ast": 0.12}
 PARTS = {"lemur": 0.4, "builtin": 0.2, "synthetic": 0.4}  # of all baselines
 DESCENDANTS = {
     "lemur": 0.5,
@@ -44,6 +44,7 @@ NETWORK_PART = 0.06  # of the baselines also get a whole network as an answer
 ANSWERS = 8  # deltas per baseline
 MAX_CHANGED = 12  # lines marked - or + in one delta
 SHORT = 4  # below so many, a baseline keeps one delta only
+ONE_LINERS = "ast"  # a family whose networks stand on a line or two; its deltas may be short
 MAX_CHARACTERS = 620  # of a delta; in ast, where a network stands on one line, few are so short
 RENAMED = {"lemur": 0.5, "builtin": 0.8, "synthetic": 0.8}  # share of baselines under new names
 EDITS = {1: 4, 2: 4, 3: 1}  # random edits in one delta, and how often
@@ -182,7 +183,8 @@ class Corpus:
             found = random_delta(code, rng)
             if not found or not is_learnable(found[0]):
                 continue
-            if changed_lines(found[0]) >= SHORT or not any(map(_is_short, answers)):
+            long = family == ONE_LINERS or changed_lines(found[0]) >= SHORT
+            if long or not any(map(_is_short, answers)):
                 answers.setdefault(*found)
         if len(answers) < 2 or len(shown(code).shown) > MAX_LINES:
             return None
@@ -241,7 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("--lemur", type=Path, help="imported archive; default: the user's cache")
-    parser.add_argument("--count", type=int, default=30_000, help="baselines drawn")
+    parser.add_argument("--count", type=int, default=9_000, help="baselines drawn")
     parser.add_argument("--first", type=int, default=0, help="index of the first one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)

@@ -47,10 +47,13 @@ def check(jobs: Sequence[Job], workers: int) -> dict[str, Verdict]:
 
 
 def held_out(
-    lemur: Path | None, count: int, proposer: LLMProposer, workers: int
+    lemur: Path | None, count: int, draw: str, proposer: LLMProposer, workers: int
 ) -> list[Baseline]:
-    """Return `count` baselines that fit and build, half from LEMUR, half built-in descendants."""
-    rng = random.Random("held-out")
+    """Return `count` baselines that fit and build, half from LEMUR, half built-in descendants.
+
+    Equal draws give equal baselines. The LLM and its locks were developed on other draws.
+    """
+    rng = random.Random(f"held-out/{draw}")
     networks = [
         baseline
         for baseline in LemurArchive(lemur).baselines(dataset=DATASET, max_image_size=256)
@@ -167,6 +170,7 @@ def main() -> None:
     parser.add_argument("--lemur", type=Path, help="imported archive; default: the user's cache")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--draw", default="final", help="which baselines; for another figure")
     parser.add_argument("--temperature", type=float, help="default: what conf/llm/tiny.yaml ships")
     parser.add_argument("--free", action="store_true", help="decode freely instead of locked")
     parser.add_argument("--workers", type=int, default=2)
@@ -191,9 +195,10 @@ def main() -> None:
         locked=not options.free,
         lock_names=config.lock_names,
     )
-    baselines = held_out(options.lemur, options.count, proposer, options.workers)
+    baselines = held_out(options.lemur, options.count, options.draw, proposer, options.workers)
     figures = {
         "temperature": llm.temperature,
+        "draw": options.draw,
         "decoding": "free" if options.free else "locked",
         "samples": options.samples,
         **measure(proposer, baselines, options.samples, options.workers),

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from corpus import SHORT, changed_lines
+from corpus import ONE_LINERS, SHORT, changed_lines
 
 OTHERS = 0.12  # share of the deltas that change widths which stay
 SHORT_SHARE = 0.15  # of the deltas with fewer changed lines than SHORT which stay
@@ -69,7 +69,8 @@ def main() -> None:
             row["deltas"] = [
                 delta
                 for delta in row["deltas"]
-                if (leaves_widths(delta) or rng.random() < OTHERS)
+                if row["family"] == ONE_LINERS
+                or (leaves_widths(delta) or rng.random() < OTHERS)
                 and (changed_lines(delta) >= SHORT or rng.random() < SHORT_SHARE)
             ]
             if row["deltas"]:

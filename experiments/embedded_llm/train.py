@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import random
 import time
@@ -193,11 +194,13 @@ def collate(batch: list[Example]) -> dict[str, Tensor]:
 class EmbeddedLLM(lightning.LightningModule):
     """The small Llama and its optimizers: Muon for matrices, AdamW for the rest."""
 
-    def __init__(self, config: LlamaConfig, *, lr: float, minutes: float) -> None:
+    def __init__(
+        self, config: LlamaConfig, *, lr: float, minutes: float, pause: float = math.inf
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.llm = LlamaForCausalLM(config)
-        self.lr, self.seconds = lr, minutes * 60
+        self.lr, self.seconds, self.pause = lr, minutes * 60, pause * 60
         self.spent = 0.0  # seconds of training, over all starts
         self.last = time.monotonic()
 
@@ -249,7 +252,7 @@ class EmbeddedLLM(lightning.LightningModule):
                 answer_loss,
                 self.spent / 60,
             )
-        if left == 0.0:
+        if left == 0.0 or self.spent >= self.pause:
             self.trainer.should_stop = True
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -281,7 +284,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("corpus", type=Path, nargs="+")
-    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--minutes", type=float, default=104.0, help="of the whole training")
+    parser.add_argument("--pause", type=float, default=math.inf, help="stop here, to go on later")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--batch-tokens", type=int, default=6000)
@@ -309,12 +313,12 @@ def main() -> None:
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    module = EmbeddedLLM(config, lr=options.lr, minutes=options.minutes)
+    module = EmbeddedLLM(config, lr=options.lr, minutes=options.minutes, pause=options.pause)
     trainer = lightning.Trainer(
         max_epochs=-1,
         accelerator="auto",
         precision="bf16-mixed",
-        logger=CSVLogger(options.output, name="curve", version=0),
+        logger=CSVLogger(options.output, name="curve"),
         callbacks=[ModelCheckpoint(options.output, filename="last", every_n_train_steps=200)],
         log_every_n_steps=20,
         enable_progress_bar=False,
@@ -327,6 +331,7 @@ def main() -> None:
     )
     last = options.output / "last.ckpt"
     trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None)
+    trainer.save_checkpoint(last)
     module.llm.to(torch.bfloat16).save_pretrained(folder)
     log.info("wrote %s", folder)
 
