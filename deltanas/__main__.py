@@ -133,7 +133,7 @@ def _opened(config: Config, directory: Path, console: Console) -> Iterator[Searc
             highlight=False,
             soft_wrap=True,
         )
-        console.print(executor.jailing, highlight=False, soft_wrap=True)
+        console.print(str(executor.jailing), highlight=False, soft_wrap=True)
         tracker.start(directory.name, plain)  # type: ignore[arg-type]
         yield Search(
             config=config,
