@@ -86,7 +86,7 @@ def _search(config: Config, directory: Path) -> None:
                 search.executor.close()
                 console.print("interrupted: writing the summary of what is there")
             search.store.set_meta("wall_seconds", time.perf_counter() - began)
-            _conclude(search, console)
+            _conclude(search, directory, console)
     except (*refusals, RunStoreError, SearchError) as error:
         raise ConfigError(str(error)) from error
     console.print(str(directory), soft_wrap=True, highlight=False)
@@ -94,7 +94,7 @@ def _search(config: Config, directory: Path) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _conclude(search: Search, console: Console) -> None:
+def _conclude(search: Search, directory: Path, console: Console) -> None:
     """Write summary, report and tracker from what the store holds, and print the table."""
     from deltanas.record.console import print_summary
     from deltanas.record.metrics import cycles_of, run_summary
@@ -104,7 +104,7 @@ def _conclude(search: Search, console: Console) -> None:
     config, store = search.config, search.store
     cycles = cycles_of(store.cycles(), store.attempts())
     summary = run_summary(
-        run_id=search.directory.name,
+        run_id=directory.name,
         llm=config.llm.name if config.proposer is ProposerKind.llm else config.proposer.value,
         dataset=config.dataset.name,
         archive=config.archive.name,
@@ -116,8 +116,8 @@ def _conclude(search: Search, console: Console) -> None:
         finalists=store.finalists(),
         wall_seconds=store.meta("wall_seconds"),
     )
-    write_summary(search.directory / "summary.json", summary)
-    write_report(store, summary, search.directory / "report.html")
+    write_summary(directory / "summary.json", summary)
+    write_report(store, summary, directory / "report.html")
     search.tracker.log_candidates(store.attempts())
     search.tracker.finish(summary)
     print_summary(summary, cycles, console)

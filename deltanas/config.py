@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -87,6 +88,7 @@ class LLMConfig:
     device: str = "auto"  # auto: the GPU if there is one
     context: int = _bounded(4096, 64)  # tokens of prompt and answer together
     max_new_tokens: int = _bounded(1024, 1)
+    full_max_new_tokens: int = _bounded(2048, 1)  # where generation=full asks for networks
     temperature: float = _bounded(0.35, 0.0, open_low=True)
     top_k: int = _bounded(50, 1)
     top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
@@ -227,6 +229,15 @@ class Config:
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
+    def template(self) -> str:
+        """Return the user turn's template: for deltas, or for whole networks."""
+        return self.llm.full_prompt if self.generation is Generation.full else self.llm.prompt
+
+    def new_tokens(self) -> int:
+        """Return the tokens of the longest answer: a delta, or a whole network."""
+        full = self.generation is Generation.full
+        return self.llm.full_max_new_tokens if full else self.llm.max_new_tokens
+
 
 CHOICES = {
     "llm.dtype": ("float32", "bfloat16", "float16"),
@@ -242,6 +253,8 @@ CHOICES = {
 def check(config: Config) -> None:
     """Raise ConfigError naming every value out of its range, with what was found and must hold."""
     faults = list(_faults(config))
+    if config.dataset.members and config.dataset.image_size != ImageSetConfig.image_size:
+        faults.append("dataset.image_size is set, but each member of the dataset has its own")
     if faults:
         raise ConfigError("\n".join(faults))
 
@@ -281,4 +294,15 @@ def from_hydra(node: Any) -> Config:
     if not isinstance(config, Config):
         raise TypeError(f"the configuration is a {type(config).__name__}; it must be a Config")
     check(config)
+    _settle_paths(config)
     return config
+
+
+def _settle_paths(config: Config) -> None:
+    """Make paths absolute, so that a run may be resumed from another folder."""
+    for one in (config.dataset, *config.dataset.members.values()):
+        one.root = str(Path(one.root).absolute()) if one.root else None
+    if config.archive.path:
+        config.archive.path = str(Path(config.archive.path).absolute())
+    if config.llm.model != "embedded" and Path(config.llm.model).exists():
+        config.llm.model = str(Path(config.llm.model).absolute())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.pairs import ArchivePair, improving_pairs
-from deltanas.config import Config
+from deltanas.config import Config, Generation
 from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.record.console import CycleProgress
 from deltanas.records import Baseline, derive_seed
@@ -37,7 +37,7 @@ def static_corpus(
         pairs: dict[str, Pair] = {}
 
         def fits(pair: ArchivePair, pairs: dict[str, Pair] = pairs) -> bool:
-            rendered = _rendered(config.llm.prompt, pair)
+            rendered = _rendered(config, pair)
             if rendered is None or not tuner.fits(rendered):
                 return False
             pairs[rendered.pair_id] = rendered
@@ -51,10 +51,11 @@ def static_corpus(
     return found[: config.lora.pairs]
 
 
-def _rendered(template: str, pair: ArchivePair) -> Pair | None:
+def _rendered(config: Config, pair: ArchivePair) -> Pair | None:
     """Return the pair as prompt and answer; None where the prompt does not show what changes."""
     baseline = replace(pair.baseline, proxy_accuracy=pair.accuracy)
-    answer = render_answer(template, baseline, pair.code)
+    template, whole = config.template(), config.generation is Generation.full
+    answer = render_answer(template, baseline, pair.code, whole=whole)
     if not answer:
         return None
     return Pair(

@@ -29,6 +29,7 @@ from deltanas.config import (
 from deltanas.corpus import static_corpus
 from deltanas.evaluate.data import SPLITS, ImageData, load_data
 from deltanas.evaluate.executor import ExecutorPerSet, LocalExecutor
+from deltanas.lessons import Lessons
 from deltanas.llms import llm_needs, open_llm
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.record.console import CycleProgress, TaskProgress
@@ -53,11 +54,19 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
     """
     if config.proposer is ProposerKind.llm and config.llm.model != "embedded":
         _say(console, llm_needs(config, directory))
+    if config.lora.enabled and config.lora.corpus is not Corpus.own:
+        _check_corpus(config)
     with ExitStack() as stack:
         archive = _archive(config)
         pools, left_out = _pools(archive, config)
         data = {one.name: _images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
+        plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+        if store.meta("config") not in (None, plain):
+            raise ConfigError(
+                f"{directory} holds a run of another configuration; resume={directory} goes on"
+                " with that one, and hydra.run.dir names another directory for a new one"
+            )
         executor = stack.enter_context(_executor(config, data))
         with console.status(f"loading {config.llm.name}"):
             proposer, tuner = _proposer(config)
@@ -65,7 +74,6 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
         tracker = _tracker(config, directory)
         progress = CycleProgress(console, config.protocol.cycles)
         pairs = _static_pairs(config, archive, fitting, tuner, progress)
-        plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         _describe(store, directory.name, plain)
         known, used = (sum(map(len, each.values())) for each in (pools, fitting))
         store.set_meta("left_out", left_out)
@@ -91,22 +99,28 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
         tracker.start(directory.name, plain)  # type: ignore[arg-type]
         yield Search(
             config=config,
-            directory=directory,
             data=data,
             gates={one.name: config.dataset.gate_of(one) for one in config.dataset.sets()},
             pools=fitting,
             proposer=proposer,
-            tuner=tuner,
+            lessons=Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs),
             executor=executor,
             store=store,
             tracker=tracker,
             progress=progress,
-            pairs=pairs,
             novelty=NoveltyIndex(
                 permutations=config.novelty.permutations,
                 shingle=config.novelty.shingle,
                 threshold=config.novelty.threshold,
             ),
+        )
+
+
+def _check_corpus(config: Config) -> None:
+    if config.proposer is ProposerKind.llm and config.archive.name != "lemur":
+        raise ConfigError(
+            f"lora.corpus={config.lora.corpus.value} takes pairs from LEMUR, but archive="
+            f"{config.archive.name}; set archive=lemur or lora.corpus=own"
         )
 
 
@@ -186,7 +200,7 @@ def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
     whole = config.generation is Generation.full
     proposer = LLMProposer(
         llm,
-        template=config.llm.full_prompt if whole else config.llm.prompt,
+        template=config.template(),
         locked=config.decoding is Decoding.locked and not whole,
         lock_names=config.llm.lock_names,
     )
@@ -221,13 +235,8 @@ def _static_pairs(
     tuner: LoraTuner | None,
     progress: CycleProgress,
 ) -> list[Pair]:
-    if tuner is None or config.lora.corpus is Corpus.own:
+    if tuner is None or not isinstance(archive, LemurArchive) or config.lora.corpus is Corpus.own:
         return []
-    if not isinstance(archive, LemurArchive):
-        raise ConfigError(
-            f"lora.corpus={config.lora.corpus.value} takes pairs from LEMUR, but archive="
-            f"{archive.name}; set archive=lemur or lora.corpus=own"
-        )
     with progress:
         return static_corpus(config, archive, pools, tuner, progress)
 

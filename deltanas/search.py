@@ -1,4 +1,4 @@
-"""The algorithm: one stage per line, and the only module that knows every room."""
+"""The algorithm: one stage per line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config import Config, Corpus, Curation, Generation, NoveltyGate
+from deltanas.config import Config, Generation, NoveltyGate
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.executor import Executor
-from deltanas.propose.prompt import render_answer
+from deltanas.lessons import Lessons
 from deltanas.propose.proposer import Proposer
 from deltanas.record.attempts import attempt_row, evaluation_of, proposal_of
 from deltanas.record.console import CycleProgress
@@ -36,10 +35,6 @@ from deltanas.records import (
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.gates import refuse_near_duplicate, screen_proposal
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.tune.curation import Pair, curate, draw, split
-from deltanas.tune.lora import LoraTuner, TuneResult
-
-HELD_OUT_SHARE = 0.2  # of the baselines of the curated pairs, to watch the LoRA loss
 
 Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
 
@@ -56,12 +51,11 @@ class Search:
     """
 
     config: Config
-    directory: Path
     data: Mapping[str, ImageData]  # by dataset; the slots take turns over them
     gates: Mapping[str, float]  # by dataset: proxy accuracy from which a candidate may join
     pools: dict[str, list[Baseline]]  # by dataset
     proposer: Proposer
-    tuner: LoraTuner | None  # None: the LLM stays frozen, or there is none
+    lessons: Lessons  # what the LLM is tuned on
     executor: Executor
     store: RunStore
     tracker: Tracker
@@ -72,7 +66,6 @@ class Search:
         default_factory=lambda: defaultdict(Duplicates)
     )
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
-    pairs: list[Pair] = field(default_factory=list)  # what the LLM may be tuned on
     recorded: dict[str, Attempt] = field(default_factory=dict)  # rows of the run that goes on
     stored: dict[Key, Evaluation] = field(default_factory=dict)  # and the scores of its baselines
 
@@ -97,10 +90,11 @@ class Search:
         slots = self._slots(cycle)
         proposals = self._propose(cycle, slots)
         began = time.perf_counter()
-        attempts = list(self._attempts(cycle, slots, proposals))
+        attempts = sorted(self._attempts(cycle, slots, proposals), key=lambda row: row.slot)
         seconds_evaluate = time.perf_counter() - began
-        self._collect_pairs(slots, attempts)
-        tuned = self._tune(cycle)
+        self.lessons.collect(slots, attempts)
+        self.progress.begin(f"cycle {cycle}: tune")
+        tuned = self.lessons.tune(cycle)
         summary = summarise_cycle(
             cycle,
             attempts,
@@ -118,12 +112,16 @@ class Search:
         slots = self._slots(cycle)
         attempts = [self.recorded[slot.name] for slot in slots]
         for slot, row in zip(slots, attempts, strict=True):
+            if row.parent_id != slot.baseline.baseline_id:
+                raise SearchError(
+                    f"{row.attempt_id} is stored as an edit of {row.parent_id}, and this search"
+                    f" would edit {slot.baseline.baseline_id}; the archive is not what it was"
+                )
             if not row.reused_from:
                 self.scores[slot.dataset, slot.name] = evaluation_of(row)
             self._remember(slot, row)
-        self._collect_pairs(slots, attempts)
-        if self.tuner and summary.adapter_kept is not None:
-            self.tuner.load_adapter(self._adapter(cycle))
+        self.lessons.collect(slots, attempts)
+        self.lessons.recall(summary)
         return summary
 
     def _slots(self, cycle: int) -> list[Slot]:
@@ -183,13 +181,12 @@ class Search:
             self.progress.advance()
         for name, baseline in new.items():  # in the order drawn, not in that of the workers
             score = self.scores[dataset, name] = scores[name]
-            if score.proxy_accuracy is None:
-                continue
-            self.known[dataset, baseline.recipe].add(baseline.code, name)
-            self.novelty.add(baseline.code, name)
-            if name not in stored:
+            if name not in stored:  # those that failed too, or a resumed run would try them again
                 used = replace(baseline, proxy_accuracy=score.proxy_accuracy)
                 self.store.add_baseline(used, dataset, Source.ARCHIVE, score.first_epoch_accuracy)
+            if score.proxy_accuracy is not None:
+                self.known[dataset, baseline.recipe].add(baseline.code, name)
+                self.novelty.add(baseline.code, name)
 
     def _propose(self, cycle: int, slots: Sequence[Slot]) -> list[Proposal]:
         """Return one proposal per slot; rows that are recorded keep the reply they came from."""
@@ -208,7 +205,7 @@ class Search:
     def _attempts(
         self, cycle: int, slots: Sequence[Slot], proposals: Sequence[Proposal]
     ) -> Iterator[Attempt]:
-        """Yield and store one row per slot, in the order of the slots, as soon as it is known."""
+        """Yield and store one row per slot as soon as it is known: set by set, then by slot."""
         outcomes = [
             self._screen(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)
         ]
@@ -216,7 +213,11 @@ class Search:
         self.progress.begin(f"cycle {cycle}: evaluate", len(jobs))
         evaluations = self.executor.map(jobs)
         owners = {slot.name: slot.dataset for slot in slots}
-        for slot, proposal, outcome in zip(slots, proposals, outcomes, strict=True):
+        sets = list(self.data)  # in whose order the executor works
+        todo = sorted(
+            zip(slots, proposals, outcomes, strict=True), key=lambda it: sets.index(it[0].dataset)
+        )
+        for slot, proposal, outcome in todo:
             source = sources.get(slot.name)
             row = self.recorded.get(slot.name)
             if row is None:
@@ -309,59 +310,6 @@ class Search:
             self.novelty.add(row.code, row.attempt_id)
             if self.config.protocol.grow_pool:
                 self.pools[slot.dataset].append(self._joining(slot, row))
-
-    def _collect_pairs(self, slots: Sequence[Slot], attempts: Sequence[Attempt]) -> None:
-        """Add a cycle's trained candidates to what the LLM may be tuned on."""
-        if self.tuner is None or self.config.lora.corpus is Corpus.static:
-            return
-        for slot, row in zip(slots, attempts, strict=True):
-            if row.gain is None or row.degenerate:
-                continue
-            answer = render_answer(self.config.llm.prompt, slot.baseline, row.code)
-            if not answer:
-                continue
-            pair = Pair(
-                pair_id=row.attempt_id,
-                baseline_id=row.parent_id,
-                family=row.family,
-                dataset=row.dataset,
-                prompt=row.prompt,
-                answer=answer,
-                gain=row.gain,
-            )
-            if self.tuner.fits(pair):
-                self.pairs.append(pair)
-
-    def _tune(self, cycle: int) -> TuneResult | None:
-        """Tune the LLM on pairs of all cycles so far; None where there is too little."""
-        if self.tuner is None:
-            return None
-        self.progress.begin(f"cycle {cycle}: tune")
-        lora = self.config.lora
-        # the same draws every cycle, so that a baseline that was held out stays held out
-        rng = random.Random(derive_seed(self.config.seed, "pairs"))
-        if lora.curation is Curation.random:
-            chosen = draw(self.pairs, limit=lora.pairs, rng=rng)
-        else:
-            chosen = curate(
-                self.pairs,
-                limit=lora.pairs,
-                minimum_gain=lora.minimum_gain,
-                per_baseline=lora.per_baseline,
-                rng=rng,
-            )
-        train, held_out = split(chosen, share=HELD_OUT_SHARE, rng=rng)
-        if not train or not held_out:
-            return None
-        return self.tuner.tune(
-            train,
-            held_out,
-            seed=derive_seed(self.config.seed, cycle, "lora"),
-            directory=self._adapter(cycle),
-        )
-
-    def _adapter(self, cycle: int) -> Path:
-        return self.directory / "adapters" / f"cycle_{cycle:02d}"
 
     def _proxy(self, dataset: str, name: str) -> float | None:
         return self.scores[dataset, name].proxy_accuracy

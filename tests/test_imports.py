@@ -17,23 +17,9 @@ import deltanas
 
 PACKAGE = Path(deltanas.__file__).parent
 ROOMS = {"archive", "propose", "screen", "evaluate", "tune", "record"}
-CORRIDORS = {
-    "__main__",
-    "opening",
-    "llms",
-    "corpus",
-    "search",
-    "study",
-}  # the modules that know several rooms
-CONFIGURED = {
-    "__main__",
-    "opening",
-    "llms",
-    "corpus",
-    "search",
-    "study",
-    "config",
-}  # the modules that know Hydra
+# the modules that know several rooms, and those that know Hydra
+CORRIDORS = {"__main__", "opening", "llms", "corpus", "search", "lessons", "study"}
+CONFIGURED = CORRIDORS | {"config"}
 TORCH_FREE = ("screen", "tune.curation", "record.metrics", "propose.prompt")
 BRINGS_TORCH = {
     "accelerate",

@@ -219,7 +219,11 @@ def load_data(
 
 
 def stratified_mask(labels: Labels, size: int, seed: int) -> NDArray[np.bool_]:
-    """Mark `size` positions, drawn at random so that every class keeps its share to within one."""
+    """Mark `size` positions, drawn at random so that every class keeps its share to within one.
+
+    Every position draws one key and the lowest of each class are marked, so that the seed and
+    the unmarked labels say next to nothing about the label of a marked position.
+    """
     if not 0 < size < len(labels):
         raise DatasetError(f"cannot carve {size} of {len(labels)} images; both parts need one")
     rng = np.random.default_rng(seed)
@@ -227,7 +231,9 @@ def stratified_mask(labels: Labels, size: int, seed: int) -> NDArray[np.bool_]:
     quota = np.floor(share).astype(int)
     largest_remainder = np.argsort(quota - share, kind="stable")[: size - quota.sum()]
     quota[largest_remainder] += 1
+    keys = rng.permutation(len(labels))
     mask = np.zeros(len(labels), dtype=np.bool_)
     for label, count in enumerate(quota):
-        mask[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
+        own = np.flatnonzero(labels == label)
+        mask[own[np.argsort(keys[own])[:count]]] = True
     return mask

@@ -143,8 +143,8 @@ class LocalExecutor:
 class ExecutorPerSet:
     """One executor for each image set, started when the set is first trained on.
 
-    Jobs of one set run together and the sets one after the other, so that no more than one
-    executor's workers are busy. Implements `Executor`.
+    Jobs of one set run together and the sets one after the other, in their order, so that no more
+    than one executor's workers are busy. Implements `Executor`.
     """
 
     def __init__(
@@ -161,10 +161,12 @@ class ExecutorPerSet:
 
         Raises ZygoteError as the executors do, and KeyError for a set that is none of these.
         """
-        waiting: dict[str, list[Job]] = {}
+        waiting: dict[str, list[Job]] = {name: [] for name in self._data}
         for job in jobs:
-            waiting.setdefault(job.dataset, []).append(job)
+            waiting[job.dataset].append(job)
         for dataset, own in waiting.items():
+            if not own:
+                continue
             yield from self._of(dataset).map(own)
 
     def close(self) -> None:

@@ -29,11 +29,13 @@ def run_child(
     limits: Limits,
     *,
     cap: int,
+    mapped: int = 0,
     connection: socket.socket | None = None,
 ) -> tuple[Report, bytes]:
     """Run `work` in a jailed fork; return what became of the process, and its raw answer.
 
-    `cap` is the most bytes that it may answer with. Raises ChannelClosed, the child being dead by
+    `cap` is the most bytes that it may answer with, `mapped` those of shared images, which count
+    as its memory once it has read them. Raises ChannelClosed, the child being dead by
     then, when the parent leaves `connection`.
     """
     began = time.monotonic()
@@ -44,7 +46,9 @@ def run_child(
         _be_child(work, jail, limits, writer, worker)
     os.close(writer)
     try:
-        ending, output = _watch(child, reader, connection, began + limits.timeout_s, cap, limits)
+        ending, output = _watch(
+            child, reader, connection, began + limits.timeout_s, cap, limits, mapped
+        )
     finally:
         os.close(reader)
         _kill(child)
@@ -82,13 +86,15 @@ def _watch(
     deadline: float,
     cap: int,
     limits: Limits,
+    mapped: int,
 ) -> tuple[Ending, bytes]:
     """Collect what the child writes until it ends or has too much of anything."""
     output = bytearray()
     process = os.pidfd_open(child)
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
-    resident = _usage(os.getpid())[1] + limits.memory_bytes  # the worker's pages are shared
+    # the worker's pages are shared
+    resident = _usage(os.getpid())[1] + mapped + limits.memory_bytes
     look = 0.0
     try:
         while True:

@@ -160,6 +160,7 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
                 jail,
                 own,
                 cap=answer_cap(job, data),
+                mapped=data.pixels.nbytes,
                 connection=connection,
             )
             connection.sendall(pack(asdict(report), output))

@@ -63,7 +63,7 @@ def delta_grammar(view: View, *, lock_names: bool = False) -> str:
     Frozen lines can be context only, and nothing can be added between two of them.
     With `lock_names`, added text holds only what the baseline names and the field's own parts, a
     line that replaces an assignment or a return is one too, what other lines use stays defined,
-    and lines that open a block stay.
+    and lines stay that open a block or a call, unpack a list, set up training, or are very long.
     """
     rows = _Rows(view, lock_names)
     rules = ['start: "@@\\n" t0', *_added(view if lock_names else None)]

@@ -2,7 +2,7 @@
 
 A *compact* delta starts each hunk with a bare `@@` and holds only as much leading context as
 the hunk needs to be found, the first place at or after the end of the hunk before it where its
-old lines stand, or a line or two more to start at one that stands only once. `number_hunks`
+old lines stand, or up to three lines more to start at one that stands only once. `number_hunks`
 turns it into a unified diff that names its places.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from string import Template
 
 from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
@@ -45,11 +46,13 @@ def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
     )
 
 
-def render_answer(template: str, baseline: Baseline, code: str) -> str | None:
-    """Return the compact delta from a baseline to `code` as the LLM would write it.
+def render_answer(template: str, baseline: Baseline, code: str, *, whole: bool) -> str | None:
+    """Return how the LLM would answer with `code`: as a compact delta, or as the `whole` network.
 
-    None where the change touches lines that the prompt does not show.
+    None where a delta would touch lines that the prompt does not show.
     """
+    if whole:
+        return view_of(replace(baseline, code=code), template).text()
     try:
         return compact_delta(view_of(baseline, template), code)
     except UnplacedHunkError:

@@ -96,6 +96,7 @@ def evaluation_of(row: Attempt) -> Evaluation:
         seconds=row.seconds_evaluate,
         cpu_seconds=row.cpu_seconds,
         memory_bytes=row.memory_bytes,
+        batch_dependent=row.degenerate,  # all that an equal network needs to be degenerate too
     )
 
 

@@ -72,7 +72,9 @@ def _relevant(run: FinishedRun) -> dict[str, str]:
     """Return the settings that can change what a run measures."""
     unused = _UNUSED_WITHOUT_LLM if run.summary["llm"] == CONTROL else ()
     return {
-        key: text for key, text in run.settings.items() if not key.startswith(_ELSEWHERE + unused)
+        key: text
+        for key, text in run.settings.items()
+        if not key.startswith(_ELSEWHERE + unused) and not key.endswith(".root")
     }
 
 

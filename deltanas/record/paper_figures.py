@@ -161,7 +161,7 @@ def caveats(keys: Sequence[GroupKey]) -> list[str]:
         notes.append("Its baselines come from LEMUR; some of ours here do not.")
     if any(key.protocol != "paper" for key in beside):
         notes.append("It ran 22 cycles x 50 candidates for an LLM; ours ran another protocol.")
-    if any(key.ablation == NO_ABLATION for key in beside):
+    if any(key.ablation == NO_ABLATION and key.protocol != "paper" for key in beside):
         notes.append(
             "Its LLMs wrote freely. With locked decoding, our default, a finished delta always"
             " applies; ablation=free_decoding is the like of the paper."

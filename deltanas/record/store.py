@@ -181,10 +181,6 @@ class RunStore:
         """Return every attempt, by cycle and slot."""
         return self._read("attempts", Attempt, "cycle, slot")
 
-    def slots(self) -> set[tuple[int, int]]:
-        """Return the (cycle, slot) pairs that are done: what a resumed run need not repeat."""
-        return set(self._connection.execute("SELECT cycle, slot FROM attempts"))
-
     def cycles(self) -> list[CycleSummary]:
         """Return every finished cycle, in order."""
         return self._read("cycles", CycleSummary, "cycle")

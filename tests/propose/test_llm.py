@@ -108,7 +108,7 @@ def test_the_grammar_refuses_what_would_not_apply(llm: TransformersLLM, code: st
 
 def test_the_answer_of_a_training_pair_applies_as_the_reply_would(baseline: Baseline):
     edited = random_edit(baseline.code, Random(3))
-    answer = render_answer(TEMPLATE, baseline, edited)
+    answer = render_answer(TEMPLATE, baseline, edited, whole=False)
     assert answer is not None
     view = View.of(baseline.code, frozen_lines(baseline.code), hide_frozen=True)
     assert apply_delta(baseline.code, number_hunks(view, answer)) == edited
