@@ -48,7 +48,8 @@ wheel: $(READY)  ## Build the wheel into dist/
 
 constraints: $(READY)  ## Write the versions in .venv to constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -m pip list --format=freeze \
-		| grep -viE '^(deltanas|pip|setuptools|uv|triton|(nvidia|cuda)-.*)=='; } > .venv/constraints.txt
+		| grep -viE '^(deltanas|pip|setuptools|uv|triton|(nvidia|cuda)-.*)=='; \
+		grep '^bitsandbytes==' constraints.txt; } > .venv/constraints.txt  # of an extra that is not installed
 	@mv .venv/constraints.txt constraints.txt
 
 clean:  ## Remove .venv, caches and built files; runs stay

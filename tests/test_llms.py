@@ -63,7 +63,7 @@ def configured(family: Family, toys: dict[str, Path], *overrides: str) -> Config
 
 
 def proposer_of(config: Config, llm: TransformersLLM) -> LLMProposer:
-    return LLMProposer(llm, template=config.llm.prompt, dataset="digits", locked=True)
+    return LLMProposer(llm, template=config.llm.prompt, locked=True)
 
 
 def tuner_of(llm: TransformersLLM) -> LoraTuner:
@@ -85,24 +85,24 @@ def test_every_family_generates_locked_is_tuned_and_reloads(
     llm = open_llm(config)
     assert type(llm.network).__name__ == family.network
     tuner = tuner_of(llm)
-    before = proposer_of(config, llm).propose([BASELINE] * 12, list(range(12)))
+    before = proposer_of(config, llm).propose([BASELINE] * 12, ["digits"] * 12, list(range(12)))
     finished = [proposal for proposal in before if not proposal.truncated]
     assert finished
     for proposal in finished:
         assert outcome(proposal.reply) in ("applied", "no_op")
 
     prompt = render_prompt(config.llm.prompt, BASELINE, "digits")
-    answer = render_answer(config.llm.prompt, BASELINE, CODE.replace("ReLU", "GELU"))
+    answer = render_answer(config.llm.prompt, BASELINE, CODE.replace("ReLU", "GELU"), whole=False)
     assert answer
     pair = make_pair(1, prompt=prompt, answer=answer)
     result = tuner.tune([pair], [pair], seed=0, directory=tmp_path / "cycle_00")
     assert result.kept
-    after = proposer_of(config, llm).propose([BASELINE] * 2, [0, 1])
+    after = proposer_of(config, llm).propose([BASELINE] * 2, ["digits"] * 2, [0, 1])
     assert [p.reply for p in after] != [p.reply for p in before[:2]]
 
     again = open_llm(config)
     tuner_of(again).load_adapter(tmp_path / "cycle_00")
-    replies = proposer_of(config, again).propose([BASELINE] * 2, [0, 1])
+    replies = proposer_of(config, again).propose([BASELINE] * 2, ["digits"] * 2, [0, 1])
     assert [p.reply for p in replies] == [p.reply for p in after]
 
 
