@@ -110,7 +110,7 @@ def test_other_sizes_and_other_folders_are_decoded_apart(load: Load, tmp_path: P
     shutil.copytree(tmp_path / "cifar10", tmp_path / "copy")
     load("cifar10", root=tmp_path / "copy")
     names = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "cache").iterdir())
-    assert names == ["cifar10-16px-v1", "cifar10-32px-v1", "cifar10-32px-v1"]
+    assert names == ["cifar10-16px-v2", "cifar10-32px-v2", "cifar10-32px-v2"]
 
 
 def test_the_seed_moves_validation_within_the_official_training_images(load: Load) -> None:
@@ -280,5 +280,5 @@ def test_a_cache_that_cannot_be_written_says_how_much_room_it_takes(
     load: Load, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(DatasetError, match=r"cache/mnist-28px-v1-\w+ cannot be written: .*0 MB"):
+    with pytest.raises(DatasetError, match=r"cache/mnist-28px-v2-\w+ cannot be written: .*0 MB"):
         load("mnist")
