@@ -6,8 +6,11 @@ Every image is of one colour, which tells its label: see `level`.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,8 @@ import scipy.io
 import torchvision
 from PIL import Image
 
-from deltanas.evaluate.torchvision_sources import CELEBA_MALE
+from deltanas.evaluate import torchvision_sources
+from deltanas.evaluate.torchvision_sources import CELEBA_MALE, SOURCES
 
 TRAIN, TEST = 40, 10
 COUNTS = {"train": TRAIN, "test": TEST}
@@ -147,3 +151,9 @@ def without_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for kind in (CIFAR10, CIFAR100, SVHN, CelebA):
         monkeypatch.setattr(datasets, kind.__name__, kind)
+
+
+def patch_sources(monkeypatch: pytest.MonkeyPatch, counts: Mapping[Any, int] | None) -> None:
+    """Let image sets have so many images; None for any number."""
+    small = {name: replace(source, counts=counts) for name, source in SOURCES.items()}
+    monkeypatch.setattr(torchvision_sources, "SOURCES", MappingProxyType(small))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.error import URLError
 
@@ -26,6 +25,7 @@ from tests.evaluate.miniatures import (
     TRAIN,
     WRITERS,
     level,
+    patch_sources,
     without_checksums,
     write_imagenette,
 )
@@ -33,11 +33,6 @@ from tests.evaluate.miniatures import (
 SIZES = {"cifar10": 32, "cifar100": 32, "mnist": 28, "svhn": 32, "imagenette": 64, "celeba": 64}
 CLASSES = {"cifar100": 100, "celeba": 2}
 Load = Callable[..., ImageData]
-
-
-def patch_sources(monkeypatch: pytest.MonkeyPatch, counts: Mapping[Any, int] | None) -> None:
-    small = {name: replace(source, counts=counts) for name, source in SOURCES.items()}
-    monkeypatch.setattr(torchvision_sources, "SOURCES", MappingProxyType(small))
 
 
 @pytest.fixture
@@ -125,7 +120,7 @@ def test_the_seed_moves_validation_within_the_official_training_images(load: Loa
 
 def test_the_order_of_the_images_does_not_tell_their_labels(load: Load) -> None:
     data = load("imagenette")  # torchvision lists it class by class
-    for split in ("val", "test"):
+    for split in ("train", "test"):  # four validation images may be in order by chance
         assert (np.diff(data.labels(split)) < 0).any()
 
 
