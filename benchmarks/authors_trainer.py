@@ -1,0 +1,256 @@
+"""One candidate through this program and through the authors' trainer: candidates an hour.
+
+    python benchmarks/authors_trainer.py [--folder DIR] [--cells tiny-32 median-32 ...]
+
+The authors' side is `check_nn` of nn-dataset 2.1.2 (LEMUR), called as they call it, in one warm
+process that keeps its settings (one loader process), with its lint stage and without. It is
+installed beside this environment into DIR, with the same torch. Both sides train the same network
+on the same CIFAR-10 files (made up here, in the real format and size) for one epoch with one
+torch thread, and predict the test images.
+
+Each cell is timed at two numbers of images, both sides in turns; the line through the two gives
+the fixed cost of a candidate and the cost of an image, and with these the time at CIFAR-10's
+50,000 + 10,000. The authors' import of their database (minutes, once) is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torchvision
+from results import write
+
+from deltanas.evaluate import ImageData, LocalExecutor
+from deltanas.evaluate.image_cache import load_source
+from deltanas.evaluate.torchvision_sources import SOURCES
+from deltanas.records import Job, Recipe, Verdict
+
+AUTHORS = ("nn-dataset==2.1.2", "radon~=6.0.1", "pylint~=3.3.3", "pandas")
+NETWORKS = {  # of 200 LEMUR networks drawn at random, by multiply-accumulates at 32 pixels
+    "tiny": "rag-7e2f7d1527ed5515e71e73d958cd5ca2",  # 5th percentile, 4 million
+    "median": "FractalNet-b97fe9c48bf405ecdabedbc596cadaf4",  # 50th, 156 million
+    "large": "FractalNet-4fa4ed1a803da0af6f8041332e0e166d",  # 75th, 990 million
+}
+SIZES = (32, 64, 256)  # pixels
+TRAIN, TEST = 50_000, 10_000  # images of CIFAR-10
+PRM = {"lr": 0.01, "momentum": 0.9, "dropout": 0.2, "batch": 64, "epoch": 1}
+BUDGET_S = 10.0  # of the training that the larger number of images should take on our side
+WORKER = Path(__file__).with_name("authors_worker.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Seconds of a candidate as a function of its training images."""
+
+    fixed: float
+    image: float
+
+    def at(self, images: int) -> float:
+        return self.fixed + self.image * images
+
+
+def install(folder: Path) -> None:
+    """Put the authors' package and what it needs besides torch into the folder."""
+    if (folder / "site").is_dir():
+        return
+    target = ["--quiet", "--target", str(folder / "site.partial")]
+    for extra in (["--no-deps", AUTHORS[0]], list(AUTHORS[1:])):
+        subprocess.run([sys.executable, "-m", "pip", "install", *target, *extra], check=True)
+    (folder / "site.partial").rename(folder / "site")
+
+
+def write_cifar10(folder: Path) -> None:
+    """Write files in CIFAR-10's format and size: noise on a grey level that tells the label."""
+    files = folder / "data" / "cifar-10-batches-py"
+    if (files / "batches.meta").exists():
+        return
+    files.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+        labels = rng.integers(0, 10, 10_000)
+        noise = rng.integers(-40, 40, (10_000, 3072))
+        images = (60 + 14 * labels[:, None] + noise).astype(np.uint8)
+        entry = {"data": images, "labels": labels.tolist()}
+        (files / name).write_bytes(pickle.dumps(entry))
+    (files / "batches.meta").write_bytes(pickle.dumps({"label_names": [*"abcdefghij"]}))
+
+
+def our_data(folder: Path) -> ImageData:
+    class CIFAR10(torchvision.datasets.CIFAR10):  # the real class, without checksums
+        train_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.train_list]
+        test_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.test_list]
+        meta = {**torchvision.datasets.CIFAR10.meta, "md5": None}
+
+    torchvision.datasets.CIFAR10 = CIFAR10
+    source = replace(SOURCES["cifar10"], counts=None)
+    return load_source(source, seed=0, root=folder / "data", cache_dir=folder / "cache")
+
+
+def ours(data: ImageData, code: str, pixels: int, images: int) -> float:
+    """Return the seconds of one candidate in a warm executor of one worker."""
+    few = replace(
+        data,
+        train_rows=data.train_rows[:images],
+        train_labels=data.train_labels[:images],
+        val_rows=data.val_rows[:10],
+        val_labels=data.val_labels[:10],
+        test_rows=data.test_rows[: images // 5],
+        test_labels=data.test_labels[: images // 5],
+    )
+    recipe = Recipe(
+        lr=PRM["lr"],
+        momentum=PRM["momentum"],
+        batch=int(PRM["batch"]),
+        image_size=pixels,
+        flip=True,
+        dropout=PRM["dropout"],
+        transform=f"norm_{pixels}_flip",
+    )
+    limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 16.0}
+    with LocalExecutor(few, workers=1, **limits) as executor:
+        (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
+        if warm.verdict is not Verdict.TRAINED:
+            raise RuntimeError(f"the network does not build: {warm.reason}")
+        began = time.perf_counter()
+        (found,) = executor.map([Job(job_id="timed", code=code, recipe=recipe)])
+        if found.verdict is not Verdict.TRAINED:
+            raise RuntimeError(f"the network does not train: {found.reason}")
+        return time.perf_counter() - began
+
+
+class Authors:
+    """Their trainer in a process of its own, which answers one line for one."""
+
+    def __init__(self, folder: Path) -> None:
+        site = folder / "site"
+        (folder / "db").mkdir(exist_ok=True)
+        (folder / "db" / "ab.nn.db").touch()  # else they import 118,000 files first
+        self._log = (folder / "authors.log").open("w")
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER)],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(site),
+                "PATH": os.pathsep.join([str(site / "bin"), os.environ["PATH"]]),
+                "OMP_NUM_THREADS": "1",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,  # their progress bars
+            text=True,
+        )
+
+    def seconds(self, code: str, pixels: int, images: int, *, lint: bool) -> float:
+        task = {
+            "code": code,
+            "prm": {**PRM, "transform": f"norm_{pixels}_flip"},
+            "train": images,
+            "test": images // 5,
+            "lint": lint,
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:  # it prints much else
+            if line.startswith("SECONDS "):
+                return float(line.split()[1])
+        raise RuntimeError(f"the authors' trainer ended; its message stands in {self._log.name}")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+
+def line(points: dict[int, list[float]]) -> Line:
+    """Return the line through the fastest time at each of two numbers of images."""
+    (few, low), (many, high) = ((images, min(times)) for images, times in sorted(points.items()))
+    image = max(0.0, (high - low) / (many - few))
+    return Line(fixed=max(0.0, low - image * few), image=image)
+
+
+def cell(
+    authors: Authors, data: ImageData, code: str, pixels: int, rounds: int
+) -> dict[str, float]:
+    """Return the figures of one network at one image size."""
+    probe = ours(data, code, pixels, 128), ours(data, code, pixels, 256)
+    slope = max((probe[1] - probe[0]) / 128, 1e-5)
+    many = int(min(20_000, max(256, BUDGET_S / slope)))
+    points: dict[str, dict[int, list[float]]] = {name: {} for name in ("ours", "bare", "linted")}
+    for images in (max(128, many // 4), many):
+        for _ in range(rounds):
+            for name, times in points.items():
+                times.setdefault(images, []).append(
+                    ours(data, code, pixels, images)
+                    if name == "ours"
+                    else authors.seconds(code, pixels, images, lint=name == "linted")
+                )
+    lines = {name: line(times) for name, times in points.items()}
+    whole = {name: each.at(TRAIN) for name, each in lines.items()}
+    return {
+        "images": many,
+        **{f"{name}_fixed_s": each.fixed for name, each in lines.items()},
+        **{f"{name}_epoch_s": seconds for name, seconds in whole.items()},
+        **{f"{name}_per_hour": 3600 / seconds for name, seconds in whole.items()},
+        "ratio_linted": whole["linted"] / whole["ours"],
+        "ratio_without_lint": whole["bare"] / whole["ours"],
+    }
+
+
+def cells(names: list[str]) -> Iterator[tuple[str, str, int]]:
+    for name in names:
+        network, _, pixels = name.rpartition("-")
+        yield name, network, int(pixels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    known = [f"{network}-{pixels}" for pixels in SIZES for network in NETWORKS]
+    folder = Path(platformdirs.user_cache_dir("deltanas")) / "authors"
+    parser.add_argument("--folder", type=Path, default=folder)
+    parser.add_argument("--cells", nargs="+", choices=known, default=known)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    install(options.folder)
+    write_cifar10(options.folder)
+    data = our_data(options.folder)
+    authors = Authors(options.folder)
+    figures = {}
+    print(f"{'':<11}{'images':>7}{'candidates an hour':>32}{'ratio':>9}{'':>9}{'fixed s':>18}")
+    print(
+        f"{'':<11}{'':>7}{'ours':>12}{'no lint':>10}{'theirs':>10}"
+        f"{'no lint':>9}{'theirs':>9}{'ours':>9}{'theirs':>9}"
+    )
+    try:
+        for name, network, pixels in cells(options.cells):
+            code = (options.folder / f"site/ab/nn/nn/{NETWORKS[network]}.py").read_text()
+            found = cell(authors, data, code, pixels, options.rounds)
+            figures[name] = found
+            print(
+                f"{name:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
+                f"{found['bare_per_hour']:>10.1f}{found['linted_per_hour']:>10.1f}"
+                f"{found['ratio_without_lint']:>9.2f}{found['ratio_linted']:>9.2f}"
+                f"{found['ours_fixed_s']:>9.2f}{found['linted_fixed_s']:>9.2f}",
+                flush=True,
+            )
+    finally:
+        authors.close()
+    write("authors_trainer", figures)
+
+
+if __name__ == "__main__":
+    main()
