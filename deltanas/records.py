@@ -168,6 +168,7 @@ class Job:
     dataset: str = ""  # one of the executor's; empty where it has a single one
     epochs: int = 1  # 0: build and shape check only
     seed: int = 0  # network initialisation, order of the images, flips
+    canary: str = ""  # a network that trained under this recipe before; empty: none is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

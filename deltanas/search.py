@@ -257,17 +257,17 @@ class Search:
             if source is None:
                 planned[where].add(code, slot.name)
                 if slot.name not in self.recorded:
-                    jobs.append(self._job(slot.name, code, *where))
+                    jobs.append(self._job(slot.name, code, *where, canary=slot.baseline.code))
         return jobs, sources
 
-    def _job(self, name: str, code: str, dataset: str, recipe: Recipe, epochs: int = 1) -> Job:
+    def _job(self, name: str, code: str, dataset: str, recipe: Recipe, canary: str = "") -> Job:
         return Job(
             job_id=name,
             code=code,
             dataset=dataset,
             recipe=recipe,
-            epochs=epochs,
             seed=self.config.seed,
+            canary=canary,
         )
 
     def _row(

@@ -46,8 +46,8 @@ class Study:
             self.store.add_repeat(finalist)
 
     def _jobs(self, rows: Sequence[Attempt]) -> list[Job]:
-        recipes = {
-            (used.dataset, used.baseline.baseline_id): used.baseline.recipe
+        parents = {
+            (used.dataset, used.baseline.baseline_id): used.baseline
             for used in self.store.baselines()
         }
         return [
@@ -55,9 +55,10 @@ class Study:
                 job_id=row.attempt_id,
                 code=row.code,
                 dataset=row.dataset,
-                recipe=recipes[row.dataset, row.parent_id],
+                recipe=parents[row.dataset, row.parent_id].recipe,
                 epochs=self.config.protocol.finalist_epochs,
                 seed=self.config.seed,
+                canary=parents[row.dataset, row.parent_id].code,
             )
             for row in rows
         ]
