@@ -30,6 +30,7 @@ from deltanas.records import (
     Recipe,
     Refused,
     Slot,
+    Verdict,
     derive_seed,
 )
 from deltanas.screen.duplicates import Duplicates
@@ -177,6 +178,8 @@ class Search:
         ]
         self.progress.begin(f"cycle {cycle}: baselines", len(jobs))
         for evaluation in self.executor.map(jobs):
+            if evaluation.overworked:  # no measure for its descendants
+                evaluation = Evaluation(job_id=evaluation.job_id, verdict=Verdict.TRAINED)
             scores[evaluation.job_id] = evaluation
             self.progress.advance()
         for name, baseline in new.items():  # in the order drawn, not in that of the workers
@@ -267,6 +270,7 @@ class Search:
             dataset=dataset,
             recipe=recipe,
             seed=self.config.seed,
+            loop=self.config.trainer.loop.value,
             canary=canary,
         )
 
@@ -289,6 +293,7 @@ class Search:
             novel=novel or self.config.novelty.gate is NoveltyGate.off,
             majority_rate=self.data[slot.dataset].majority_rate("val"),
             gate=self.gates[slot.dataset],
+            loop=self.config.trainer.loop.value,
             count_tokens=self.proposer.count_tokens,
         )
 

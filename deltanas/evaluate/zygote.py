@@ -100,7 +100,9 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     )
     job = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
     lenient = replace(limits, max_parameters=2**62, max_macs=2**62)
-    answer(job, few, replace(lenient, threads=1))  # a pool of threads would not survive a fork
+    check = replace(job, epochs=0)
+    for each in (check, job):
+        answer(each, few, replace(lenient, threads=1))  # a pool of threads would not survive forks
     if tier is Tier.NOOPEN:
         _import_ahead()
     os.environ.clear()  # what it was for is read; so every child finds it empty already
@@ -113,10 +115,11 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
     if report.exit_code or found != b"[]":
         sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
-    cap = answer_cap(job, few)
-    report, output = run_child(lambda: answer(job, few, lenient), jail, lenient, cap=cap)
-    if report.exit_code or len(output) < len(few.val_rows) * data.num_classes:
-        sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
+    for each in (check, job):
+        work = functools.partial(answer, each, few, lenient)
+        report, output = run_child(work, jail, lenient, cap=answer_cap(each, few))
+        if report.exit_code or b'"verdict":"trained"' not in output[:80]:
+            sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
     return jail
 
 
