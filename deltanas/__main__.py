@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -57,7 +58,7 @@ def _search(config: Config, directory: Path) -> None:
     from rich.console import Console
 
     from deltanas.archive.base import ArchiveError
-    from deltanas.evaluate import DatasetError, JailError, ZygoteError
+    from deltanas.evaluate import DatasetError, JailError, SickMachineError, ZygoteError
     from deltanas.opening import opened
     from deltanas.propose.loading import LLMError
     from deltanas.record.store import RunStoreError
@@ -87,6 +88,15 @@ def _search(config: Config, directory: Path) -> None:
                 console.print("interrupted: writing the summary of what is there")
             search.store.set_meta("wall_seconds", time.perf_counter() - began)
             _conclude(search, directory, console)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ConfigError(
+            f"{error.filename or directory}: {error.strerror}; free some space, then"
+            f" resume={directory} goes on"
+        ) from error
+    except SickMachineError as error:
+        raise ConfigError(f"{error}; resume={directory} then goes on") from error
     except (*refusals, RunStoreError, SearchError) as error:
         raise ConfigError(str(error)) from error
     console.print(str(directory), soft_wrap=True, highlight=False)

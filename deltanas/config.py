@@ -72,6 +72,13 @@ class FinalistChoice(Enum):
     top = "top"  # the best by proxy accuracy (paper: the 20 best of each LLM)
 
 
+class TrainerLoop(Enum):
+    """Whose steps train a candidate."""
+
+    trusted = "trusted"  # the framework's loop, optimizer and loss
+    own = "own"  # the network's own train_setup and learn, as LEMUR's trainer does it
+
+
 def _bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
     """Return a field whose value must lie in [low, high], or in (low, high] when open."""
     return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
@@ -191,6 +198,13 @@ class LoraConfig:
 
 
 @dataclass
+class TrainerConfig:
+    """How candidates, baselines and finalists are trained."""
+
+    loop: TrainerLoop = TrainerLoop.trusted
+
+
+@dataclass
 class ExecutorConfig:
     """Where candidates are evaluated."""
 
@@ -226,6 +240,7 @@ class Config:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 

@@ -71,7 +71,7 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
         with console.status(f"loading {config.llm.name}"):
             proposer, tuner = _proposer(config)
             fitting = {name: _fitting(name, pool, proposer) for name, pool in pools.items()}
-        tracker = _tracker(config, directory)
+        tracker = _tracker(config, directory, console)
         progress = CycleProgress(console, config.protocol.cycles)
         pairs = _static_pairs(config, archive, fitting, tuner, progress)
         _describe(store, directory.name, plain)
@@ -241,7 +241,7 @@ def _static_pairs(
         return static_corpus(config, archive, pools, tuner, progress)
 
 
-def _tracker(config: Config, directory: Path) -> Tracker:
+def _tracker(config: Config, directory: Path, console: Console) -> Tracker:
     tracker = config.tracker
     if tracker.name == "none":
         return NullTracker()
@@ -252,6 +252,7 @@ def _tracker(config: Config, directory: Path) -> Tracker:
         group=tracker.group,
         mode="online" if tracker.mode == "online" else "offline",
         tags=(config.llm.name, config.dataset.name, config.ablation),
+        say=lambda line: _say(console, line),
     )
 
 

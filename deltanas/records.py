@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Literal
 
 Scaling = Literal["norm", "echo", "complex"]  # what becomes of pixels, by LEMUR's names
+# whose steps train a network: ours, its own `learn`, or ours bare, to see what they cost
+Loop = Literal["trusted", "own", "calibration"]
 
 
 class Verdict(StrEnum):
@@ -168,6 +170,8 @@ class Job:
     dataset: str = ""  # one of the executor's; empty where it has a single one
     epochs: int = 1  # 0: build and shape check only
     seed: int = 0  # network initialisation, order of the images, flips
+    loop: Loop = "trusted"
+    canary: str = ""  # a network that trained under this recipe before; empty: none is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,7 @@ class Evaluation:
     test_accuracy: float | None = None  # test split, after the last epoch
     curve: tuple[float, ...] = ()  # validation accuracy after every epoch
     batch_dependent: bool = False  # an image is answered otherwise among other images
+    overworked: bool = False  # its own loop took more CPU time than the epochs asked for do
     parameters: int | None = None
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
     seconds: float = 0.0  # wall time in the worker
@@ -228,13 +233,15 @@ class Attempt:
     parameters: int | None = None
     macs: int | None = None
     novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
-    # not better than always answering the majority class, or its answers depend on the batch
+    # not better than always answering the majority class, or batch_dependent, or overworked
     degenerate: bool = False
     admitted: bool = False  # novel and above the gate: joins the pool of baselines
     reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
     family: str = ""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
+    loop: str = "trusted"  # `Loop` of the run
+    overworked: bool = False  # in its own loop it learned for longer than it was asked to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from deltanas.records import (
     Recipe,
     Refused,
     Slot,
+    Verdict,
     derive_seed,
 )
 from deltanas.screen.duplicates import Duplicates
@@ -177,6 +178,8 @@ class Search:
         ]
         self.progress.begin(f"cycle {cycle}: baselines", len(jobs))
         for evaluation in self.executor.map(jobs):
+            if evaluation.overworked:  # no measure for its descendants
+                evaluation = Evaluation(job_id=evaluation.job_id, verdict=Verdict.TRAINED)
             scores[evaluation.job_id] = evaluation
             self.progress.advance()
         for name, baseline in new.items():  # in the order drawn, not in that of the workers
@@ -257,17 +260,18 @@ class Search:
             if source is None:
                 planned[where].add(code, slot.name)
                 if slot.name not in self.recorded:
-                    jobs.append(self._job(slot.name, code, *where))
+                    jobs.append(self._job(slot.name, code, *where, canary=slot.baseline.code))
         return jobs, sources
 
-    def _job(self, name: str, code: str, dataset: str, recipe: Recipe, epochs: int = 1) -> Job:
+    def _job(self, name: str, code: str, dataset: str, recipe: Recipe, canary: str = "") -> Job:
         return Job(
             job_id=name,
             code=code,
             dataset=dataset,
             recipe=recipe,
-            epochs=epochs,
             seed=self.config.seed,
+            loop=self.config.trainer.loop.value,
+            canary=canary,
         )
 
     def _row(
@@ -289,6 +293,7 @@ class Search:
             novel=novel or self.config.novelty.gate is NoveltyGate.off,
             majority_rate=self.data[slot.dataset].majority_rate("val"),
             gate=self.gates[slot.dataset],
+            loop=self.config.trainer.loop.value,
             count_tokens=self.proposer.count_tokens,
         )
 

@@ -28,7 +28,9 @@ class Study:
         rows = {
             attempt.attempt_id: attempt
             for attempt in self.store.attempts()
-            if attempt.proxy_accuracy is not None and not attempt.reused_from
+            if attempt.proxy_accuracy is not None
+            and not attempt.reused_from
+            and not attempt.overworked
         }
         scored = [Scored(n, r.dataset, r.proxy_accuracy or 0.0) for n, r in rows.items()]
         choose = top if protocol.finalist_choice is FinalistChoice.top else stratify
@@ -46,8 +48,8 @@ class Study:
             self.store.add_repeat(finalist)
 
     def _jobs(self, rows: Sequence[Attempt]) -> list[Job]:
-        recipes = {
-            (used.dataset, used.baseline.baseline_id): used.baseline.recipe
+        parents = {
+            (used.dataset, used.baseline.baseline_id): used.baseline
             for used in self.store.baselines()
         }
         return [
@@ -55,9 +57,11 @@ class Study:
                 job_id=row.attempt_id,
                 code=row.code,
                 dataset=row.dataset,
-                recipe=recipes[row.dataset, row.parent_id],
+                recipe=parents[row.dataset, row.parent_id].recipe,
                 epochs=self.config.protocol.finalist_epochs,
                 seed=self.config.seed,
+                loop=self.config.trainer.loop.value,
+                canary=parents[row.dataset, row.parent_id].code,
             )
             for row in rows
         ]
@@ -73,9 +77,9 @@ class Study:
                 attempt_id=row.attempt_id,
                 dataset=row.dataset,
                 proxy_accuracy=row.proxy_accuracy or 0.0,
-                final_accuracy=evaluation.test_accuracy,
+                final_accuracy=None if evaluation.overworked else evaluation.test_accuracy,
                 curve=evaluation.curve,
                 verdict=evaluation.verdict,
-                reason=evaluation.reason,
+                reason="its own loop overworked" if evaluation.overworked else evaluation.reason,
             )
             self.progress.advance()

@@ -118,6 +118,15 @@ def test_every_ablation_runs(ablation: str, tmp_path: Path):
     assert summary["spearman_rho"] is None
 
 
+def test_networks_may_train_by_their_own_loop_and_every_row_says_so(tmp_path: Path):
+    words = ("ablation=random_edit", "tracker=none", "protocol.cycles=1", "protocol.candidates=4")
+    process = run(tmp_path / "run", *words, "protocol.finalists=0", "trainer.loop=own")
+    assert process.returncode == 0, process.stderr
+    found = rows(tmp_path / "run")
+    assert [(row["loop"], row["overworked"]) for row in found] == [("own", 0)] * 4
+    assert any(row["verdict"] == "trained" for row in found)
+
+
 def test_an_interrupted_run_keeps_its_rows_and_writes_its_summary(tmp_path: Path):
     directory = tmp_path / "run"
     process = subprocess.Popen(

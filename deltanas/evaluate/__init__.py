@@ -4,7 +4,7 @@ Importing this room loads no torch: that happens in the zygote, another process.
 """
 
 from deltanas.evaluate.data import DatasetError, ImageData, Split, blank_data, load_data
-from deltanas.evaluate.executor import Executor, LocalExecutor
+from deltanas.evaluate.executor import Executor, LocalExecutor, SickMachineError
 from deltanas.evaluate.tiers import JailError, Jailing, Tier, choose
 from deltanas.evaluate.worker import ZygoteError
 
@@ -15,6 +15,7 @@ __all__ = [
     "JailError",
     "Jailing",
     "LocalExecutor",
+    "SickMachineError",
     "Split",
     "Tier",
     "ZygoteError",

@@ -38,7 +38,7 @@ class ChannelClosed(ConnectionError):
 class Limits:
     """What one job may cost."""
 
-    timeout_s: float  # wall time of one epoch, with all that comes before the first
+    timeout_s: float  # wall time of one epoch, and of the check before the first
     memory_bytes: int  # beyond what the zygote itself uses: address space; on a GPU, private data
     threads: int
     max_parameters: int

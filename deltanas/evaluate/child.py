@@ -26,22 +26,25 @@ def answer_cap(job: Job, data: TrainingData) -> int:
 
 
 def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:
-    """Check and train one network; return a frame: a header and, if it trained, raw logits."""
+    """Check one network, or train it; return a frame.
+
+    Its header holds the sizes of a network that was checked; raw logits follow where one trained.
+    """
     torch.set_num_threads(limits.threads)
     header: dict[str, Any] = {"verdict": Verdict.TRAINED, "reason": ""}
     logits = b""
     try:
         network_class = load_class(job.code)
-        header["parameters"], header["macs"] = measure(
-            network_class,
-            job.recipe,
-            channels=data.channels,
-            num_classes=data.num_classes,
-            limits=limits,
-        )
         if job.epochs:
-            network_class = load_class(job.code)  # afresh: the check may have left its marks
-            logits = train(network_class, job.recipe, data, epochs=job.epochs, seed=job.seed)
+            logits = train(network_class, job, data)
+        else:
+            header["parameters"], header["macs"] = measure(
+                network_class,
+                job.recipe,
+                channels=data.channels,
+                num_classes=data.num_classes,
+                limits=limits,
+            )
     except Refusal as refusal:
         header.update(verdict=refusal.verdict, reason=refusal.reason)
     return pack(header, logits)

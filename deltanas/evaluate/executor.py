@@ -12,9 +12,16 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.tiers import choose
-from deltanas.evaluate.worker import Worker, Zygote, ZygoteError
-from deltanas.records import Evaluation, Job
+from deltanas.evaluate.worker import Zygote, ZygoteError
+from deltanas.records import Evaluation, Job, Verdict
+
+SICK_IN_A_ROW = 3  # jobs without a verdict on their network after which a machine is given up
+
+
+class SickMachineError(RuntimeError):
+    """Job after job ends without a verdict on its network; the message holds the last reason."""
 
 
 class Executor(Protocol):
@@ -83,16 +90,18 @@ class LocalExecutor:
         )
         self.workers = workers
         self._closed = False
+        self._sick = 0  # jobs in a row, as they finished
         self._zygote = Zygote(data, limits, self.jailing.tier)
-        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for _ in range(workers):
-            self._idle.put(Worker(self._zygote, data, limits))
+            self._idle.put(Lane(self._zygote, data, limits))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="evaluate")
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
         """Yield one evaluation for every job as it finishes; jobs are drawn just before they run.
 
-        Raises ZygoteError when the worker processes cannot be started or the executor is closed.
+        Raises ZygoteError when the worker processes cannot be started or the executor is closed,
+        and SickMachineError in place of the third INFRASTRUCTURE in a row.
         """
         if self._closed:
             raise ZygoteError("the executor is closed")
@@ -106,7 +115,7 @@ class LocalExecutor:
                     return
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    yield self._checked(future.result())
         finally:
             for future in pending:
                 future.cancel()
@@ -133,11 +142,21 @@ class LocalExecutor:
         self.close()
 
     def _evaluate(self, job: Job) -> Evaluation:
-        worker = self._idle.get()
+        lane = self._idle.get()
         try:
-            return worker.evaluate(job)
+            return lane.evaluate(job)
         finally:
-            self._idle.put(worker)
+            self._idle.put(lane)
+
+    def _checked(self, found: Evaluation) -> Evaluation:
+        self._sick = self._sick + 1 if found.verdict is Verdict.INFRASTRUCTURE else 0
+        if self._sick >= SICK_IN_A_ROW:
+            raise SickMachineError(
+                f"{self._sick} jobs in a row failed on this machine, and what had trained before"
+                f" failed too; the last, {found.job_id}: {found.reason}. Free memory and cores, or"
+                " raise protocol.timeout_s or protocol.memory_gb"
+            )
+        return found
 
 
 class ExecutorPerSet:

@@ -59,9 +59,10 @@ class _Header:
 def judge(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
     """Return the evaluation of a job from the worker's report and the child's raw answer.
 
-    Parameters and multiply-accumulates are the process's own count, held to the limits only.
+    Parameters and multiply-accumulates are taken from a check, never from a process that trained;
+    they are the check's own count, held to the limits only.
     """
-    header, payload = _split(output, limits)
+    header, payload = _split(output, limits, counts=not job.epochs)
     curve: tuple[float, ...] = ()
     tested: list[float] = []
     batch_dependent = False
@@ -81,10 +82,7 @@ def judge(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
             )
         elif not np.isfinite(np.frombuffer(payload, np.float16)).all():
             header = _Header(
-                verdict=Verdict.DIVERGED,
-                reason="the trained network answers NaN or infinity",
-                parameters=header.parameters,
-                macs=header.macs,
+                verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity"
             )
         else:
             curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
@@ -137,7 +135,7 @@ def _death(report: Report) -> _Header | None:
     return _Header(verdict=Verdict.KILLED, reason=reason)
 
 
-def _split(output: bytes, limits: Limits) -> tuple[_Header | None, bytes]:
+def _split(output: bytes, limits: Limits, *, counts: bool) -> tuple[_Header | None, bytes]:
     """Return the header, every field checked, and the bytes after it; None for anything else."""
     size = int.from_bytes(output[:LENGTH], "big")
     text, payload = output[LENGTH : LENGTH + size], output[LENGTH + size :]
@@ -148,14 +146,14 @@ def _split(output: bytes, limits: Limits) -> tuple[_Header | None, bytes]:
         header = _Header(
             verdict=Verdict(claimed["verdict"]),
             reason=str(claimed["reason"])[:REASON_CAP],
-            parameters=claimed.get("parameters"),
-            macs=claimed.get("macs"),
+            parameters=claimed.get("parameters") if counts else None,
+            macs=claimed.get("macs") if counts else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, b""
     sizes = ((header.parameters, limits.max_parameters), (header.macs, limits.max_macs))
     honest = header.verdict in _CHILD_VERDICTS and all(
-        (value is None and header.verdict is not Verdict.TRAINED)
+        (value is None and (header.verdict is not Verdict.TRAINED or not counts))
         or (type(value) is int and 0 <= value <= most)
         for value, most in sizes
     )

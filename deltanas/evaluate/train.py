@@ -1,14 +1,16 @@
 """Training of one candidate in the jail.
 
-Loop, optimizer, loss and data belong to the framework; the candidate is only a module.
+Loop, optimizer, loss and data belong to the framework, and the candidate is only a module, unless
+the job asks for the candidate's own loop. Which images it answers for is never its own choice.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import lightning
 import numpy as np
@@ -19,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from deltanas.evaluate.channel import probe_images
 from deltanas.evaluate.network import Refusal, blame, build, check_logits, input_type
-from deltanas.records import Recipe, Verdict
+from deltanas.records import Job, Loop, Recipe, Verdict
 
 GRADIENT_CLIP = 3.0  # largest L2 norm of the gradients; LEMUR's trainer uses the same
 _HALF_MAX = 65504.0  # largest finite float16
@@ -92,8 +94,11 @@ class TrainingBatches:
 class CandidateModule(lightning.LightningModule):
     """One candidate in training; after `fit`, its logits are there as float16 bytes."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, data: TrainingData) -> None:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, data: TrainingData, epochs: int
+    ) -> None:
         super().__init__()
+        self.epochs = epochs
         self.network = network
         self.recipe = recipe
         self.data = data
@@ -119,12 +124,16 @@ class CandidateModule(lightning.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        epochs = self.trainer.max_epochs
+        self.answer(self.current_epoch)
+
+    def answer(self, epoch: int) -> None:
+        """Collect the logits that are due after an epoch, counted from 0."""
         self.val_logits.append(self.predict(self.data.val_rows))
-        if self.current_epoch == 0 or self.current_epoch + 1 == epochs:
+        last = epoch + 1 == self.epochs
+        if epoch == 0 or last:
             self.test_logits.append(self.predict(self.data.test_rows))
         chosen = probe_images(len(self.data.val_rows))
-        if self.current_epoch + 1 == epochs and chosen:
+        if last and chosen:
             rows = self.data.val_rows[list(chosen)]
             self.probe_logits = self.predict(rows, at_most=(len(rows) + 1) // 2)
 
@@ -149,23 +158,17 @@ class CandidateModule(lightning.LightningModule):
         return b"".join(blocks)
 
 
-def train(
-    network_class: type[nn.Module],
-    recipe: Recipe,
-    data: TrainingData,
-    *,
-    epochs: int,
-    seed: int,
-) -> bytes:
-    """Train a new network and return raw float16 logits.
+def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes:
+    """Train a new network as its job says and return raw float16 logits.
 
     First those of the validation images after every epoch, then those of the test images after
     the first and, where there is another, the last epoch, and then those of `probe_images`, in
     other batches. Raises Refusal.
     """
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    recipe = job.recipe
+    torch.manual_seed(job.seed)
+    random.seed(job.seed)
+    np.random.seed(job.seed % 2**32)
     network = build(
         network_class,
         recipe,
@@ -177,18 +180,62 @@ def train(
         if any(is_lazy(parameter) for parameter in network.parameters()):
             with torch.no_grad():
                 network(data.prepare(data.train_rows[:2], recipe))
-        module = CandidateModule(network, recipe, data)
-        batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(seed))
-        trainer = lightning.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=epochs,
-            gradient_clip_val=GRADIENT_CLIP,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(module, batches)
+        module = CandidateModule(network, recipe, data, job.epochs)
+        batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
+        _LOOPS[job.loop](module, batches)
     return b"".join([*module.val_logits, *module.test_logits, module.probe_logits])
+
+
+def _trusted(module: CandidateModule, batches: TrainingBatches) -> None:
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=module.epochs,
+        gradient_clip_val=GRADIENT_CLIP,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, batches)
+
+
+def _own(module: CandidateModule, batches: TrainingBatches) -> None:
+    """Let the network train itself, as LEMUR's trainer does; the answers are collected here."""
+    network: Any = module.network
+    with blame(Verdict.BUILD, "train_setup fails"):
+        network.train_setup(module.recipe.hyperparameters())
+    for epoch in range(module.epochs):
+        network.train()
+        with blame(Verdict.SHAPE, "learn fails"):
+            network.learn(batches)
+        module.answer(epoch)
+
+
+def _calibration(module: CandidateModule, batches: TrainingBatches) -> None:
+    """Take the steps that an honest `learn` takes, without Lightning, which is not in it either.
+
+    What they cost is measured from outside; what they lead to, divergence included, is not used.
+    """
+    network: Any = module.network
+    with blame(Verdict.BUILD, "train_setup fails"):
+        network.train_setup(module.recipe.hyperparameters())
+    optimizer = module.configure_optimizers()
+    for epoch in range(module.epochs):
+        network.train()
+        for images, labels in batches:
+            optimizer.zero_grad()
+            logits = check_logits(network(images), len(images), module.data.num_classes)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
+            optimizer.step()
+        module.answer(epoch)
+
+
+_LOOPS: dict[Loop, Callable[[CandidateModule, TrainingBatches], None]] = {
+    "trusted": _trusted,
+    "own": _own,
+    "calibration": _calibration,
+}

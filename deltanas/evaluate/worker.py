@@ -1,4 +1,4 @@
-"""The parent's side of the zygote: starts it, asks it for workers, and sends them jobs."""
+"""The parent's side of the zygote: starts it, and asks it for workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import deltanas
 from deltanas.evaluate.channel import (
     GREETING,
     Limits,
-    Report,
     pack,
     receive,
     receive_message,
@@ -25,13 +24,9 @@ from deltanas.evaluate.channel import (
     share_images,
 )
 from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.score import judge
 from deltanas.evaluate.tiers import Tier
-from deltanas.records import Evaluation, Job, Verdict
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
-GRACE_S = 30.0  # how much longer than its child a worker may take to report
-TRIES = 2  # a worker that dies gets the job once more, afresh
 
 
 class ZygoteError(RuntimeError):
@@ -145,46 +140,6 @@ class Zygote:
         self._process.wait()
         self._control.close()
         os.close(self._log)
-
-
-class Worker:
-    """One lane: runs one job at a time, and replaces its process when that dies."""
-
-    def __init__(self, zygote: Zygote, data: ImageData, limits: Limits) -> None:
-        self._zygote = zygote
-        self._data = data
-        self._limits = limits
-        self._connection: socket.socket | None = None
-
-    def evaluate(self, job: Job) -> Evaluation:
-        """Run one job and judge it. Raises ZygoteError when no worker can be had."""
-        for _ in range(TRIES):
-            if self._connection is None:
-                self._connection = self._zygote.open_worker()
-            try:
-                report, output = self._exchange(self._connection, job)
-            except OSError:
-                self.close()
-                continue
-            return judge(job, report, output, self._data, self._limits)
-        return Evaluation(
-            job_id=job.job_id,
-            verdict=Verdict.INFRASTRUCTURE,
-            reason=f"the worker died {TRIES} times while it ran this job",
-        )
-
-    def close(self) -> None:
-        """Leave the worker process, which then ends; the next job gets a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
-        connection.settimeout(GRACE_S)
-        connection.sendall(pack(asdict(job)))
-        deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
-        report = Report(**receive_message(connection, deadline=deadline))
-        return report, receive(connection, report.output_bytes, deadline=deadline)
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -37,29 +37,9 @@ from deltanas.evaluate.jail import Jail, prepare
 from deltanas.evaluate.selftest import holes
 from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.tiers import JailError, Tier
+from deltanas.evaluate.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.train import TrainingData
-from deltanas.records import Job, Recipe
-
-_TINY = """
-import torch
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, in_shape, out_shape, prm, device):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(in_shape[1], 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(4, out_shape[0]),
-        )
-
-    def forward(self, x):
-        return self.layers(x)
-
-    def train_setup(self, prm):
-        self.criteria = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.parameters(), lr=prm["lr"], momentum=prm["momentum"])
-"""
+from deltanas.records import Job
 
 _IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
     "torchvision",
@@ -118,10 +98,11 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
         val_rows=data.val_rows[:8],
         test_rows=data.test_rows[:8],
     )
-    recipe = Recipe(lr=0.01, momentum=0.9, batch=4, image_size=16, flip=True)
-    job = Job(job_id="warm-up", code=_TINY, recipe=recipe)
+    job = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
     lenient = replace(limits, max_parameters=2**62, max_macs=2**62)
-    answer(job, few, replace(lenient, threads=1))  # a pool of threads would not survive a fork
+    check = replace(job, epochs=0)
+    for each in (check, job):
+        answer(each, few, replace(lenient, threads=1))  # a pool of threads would not survive forks
     if tier is Tier.NOOPEN:
         _import_ahead()
     os.environ.clear()  # what it was for is read; so every child finds it empty already
@@ -134,10 +115,11 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
     if report.exit_code or found != b"[]":
         sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
-    cap = answer_cap(job, few)
-    report, output = run_child(lambda: answer(job, few, lenient), jail, lenient, cap=cap)
-    if report.exit_code or len(output) < len(few.val_rows) * data.num_classes:
-        sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
+    for each in (check, job):
+        work = functools.partial(answer, each, few, lenient)
+        report, output = run_child(work, jail, lenient, cap=answer_cap(each, few))
+        if report.exit_code or b'"verdict":"trained"' not in output[:80]:
+            sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
     return jail
 
 

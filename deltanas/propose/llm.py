@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deltanas.propose.loading import decoded, end_tokens, load_network, load_tokenizer
+from deltanas.propose.loading import (
+    decoded,
+    end_tokens,
+    load_network,
+    load_tokenizer,
+    ran_out_of_memory,
+)
 from deltanas.propose.locked import LockedDecoding, grammar_tokenizer
 
 if TYPE_CHECKING:
@@ -101,18 +107,29 @@ class TransformersLLM:
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Reply]:
-        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i.
+
+        A batch that does not fit the memory is halved, for good. Raises RuntimeError where a
+        single reply does not fit.
+        """
         ids = [self._ids(prompt) for prompt in prompts]
-        order = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
+        waiting = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
         replies: dict[int, Reply] = {}
-        for start in range(0, len(order), self.batch):
-            rows = order[start : start + self.batch]
+        while waiting:
+            rows = waiting[: self.batch]
             began = time.perf_counter()
-            outputs = self._sample(
-                [ids[i] for i in rows],
-                [seeds[i] for i in rows],
-                None if grammars is None else [grammars[i] for i in rows],
-            )
+            try:
+                outputs = self._sample(
+                    [ids[i] for i in rows],
+                    [seeds[i] for i in rows],
+                    None if grammars is None else [grammars[i] for i in rows],
+                )
+            except RuntimeError as error:
+                if len(rows) == 1 or not ran_out_of_memory(error):
+                    raise
+                self.batch = len(rows) // 2
+                continue
+            waiting = waiting[len(rows) :]
             seconds = (time.perf_counter() - began) / len(rows)
             for i, output in zip(rows, outputs, strict=True):
                 end = next((k for k, token in enumerate(output) if token in self.ends), None)

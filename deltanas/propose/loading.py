@@ -127,3 +127,10 @@ def end_tokens(tokenizer: Any, network: Any, stop: Sequence[str], model: str) ->
     if not ends:
         raise LLMError(f"{model} names no token that ends a reply; llm.stop must name one")
     return ends
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether torch found no memory: on a GPU it has a class for that, on the CPU a text."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

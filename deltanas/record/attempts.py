@@ -26,22 +26,24 @@ def attempt_row(
     novel: bool,
     majority_rate: float,
     gate: float,
+    loop: str,
     count_tokens: Callable[[str], int | None],
 ) -> Attempt:
     """Return the row of one slot.
 
     `evaluation` is the candidate's own or, with `reused_from`, that of an equal network, whose
-    time counts there. A candidate is degenerate up to the `majority_rate` of the validation split
-    and where its answers depend on the batch. It is admitted when it is trained here, not
-    degenerate, not below the `gate`, and `novel`.
+    time counts there. A candidate is degenerate up to the `majority_rate` of the validation
+    split, where its answers depend on the batch, and where its own loop overworked. It is
+    admitted when it is trained here, not degenerate, not below the `gate`, and `novel`.
     Raises ValueError where a candidate has no evaluation.
     """
     ending = outcome if isinstance(outcome, Refused) else evaluation
     if ending is None:
         raise ValueError(f"{slot.name} passed the gates and has no evaluation")
     proxy = evaluation.proxy_accuracy if evaluation else None
-    batch_dependent = evaluation is not None and evaluation.batch_dependent
-    degenerate = proxy is not None and (proxy <= majority_rate or batch_dependent)
+    overworked = evaluation is not None and evaluation.overworked
+    marked = overworked or (evaluation is not None and evaluation.batch_dependent)
+    degenerate = proxy is not None and (proxy <= majority_rate or marked)
     strong = proxy is not None and not degenerate and proxy >= gate
     own = evaluation if not reused_from else None
     return Attempt(
@@ -77,6 +79,8 @@ def attempt_row(
         reused_from=reused_from,
         cpu_seconds=evaluation.cpu_seconds if evaluation else None,
         memory_bytes=evaluation.memory_bytes if evaluation else None,
+        loop=loop,
+        overworked=overworked,
     )
 
 
@@ -96,6 +100,7 @@ def evaluation_of(row: Attempt) -> Evaluation:
         seconds=row.seconds_evaluate,
         cpu_seconds=row.cpu_seconds,
         memory_bytes=row.memory_bytes,
+        overworked=row.overworked,
         batch_dependent=row.degenerate,  # all that an equal network needs to be degenerate too
     )
 

@@ -14,6 +14,7 @@ from deltanas.record.formats import (
     percent_range,
     points,
 )
+from deltanas.record.metrics import wilson_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,16 @@ def _valid(summary: Mapping[str, Any]) -> str:
         interval = percent_range(summary["valid_rate_low"], summary["valid_rate_high"])
         note += f"; 95 % interval {interval}"
     failures = summary["infrastructure_failures"]
-    if failures:
+    counted = summary["attempted"] - (failures or 0)
+    if failures and counted:
         rate = percent(summary["valid_rate_excl_infra"])
-        note += f"; {rate} without {failures} infrastructure failure{'s'[: failures > 1]}"
+        interval = percent_range(*wilson_interval(summary["valid"], counted))
+        note += (
+            f"; {rate} (95 % interval {interval})"
+            f" without {failures} infrastructure failure{'s'[: failures > 1]}"
+        )
+    elif failures:
+        note += "; the machine failed every one"
     return note
 
 

@@ -73,6 +73,7 @@ def summarise_cycle(
     if strangers:
         raise ValueError(f"cycle {cycle} cannot count attempts of others: {strangers}")
     valid = [attempt for attempt in attempts if is_valid(attempt)]
+    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     if seconds_evaluate is None:
         seconds_evaluate = math.fsum(attempt.seconds_evaluate for attempt in attempts)
     return CycleSummary(
@@ -82,9 +83,9 @@ def summarise_cycle(
         useful=sum(map(is_useful, attempts)),
         admitted=sum(attempt.admitted for attempt in attempts),
         infrastructure_failures=_infrastructure_failures(attempts),
-        mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in valid),
-        best_first_epoch_accuracy=_best(valid),
-        mean_gain=mean(a.gain for a in valid),
+        mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
+        best_first_epoch_accuracy=_best(comparable),
+        mean_gain=mean(a.gain for a in comparable),
         mean_delta_lines=mean(a.delta_lines for a in attempts),
         mean_delta_tokens=mean(a.delta_tokens for a in attempts),
         tune_loss_before=tune_loss_before,
@@ -155,6 +156,7 @@ def run_summary(
     """
     attempted = len(attempts)
     valid = [attempt for attempt in attempts if is_valid(attempt)]
+    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     infrastructure = _infrastructure_failures(attempts)
     low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
@@ -178,9 +180,9 @@ def run_summary(
         "valid_rate_excl_infra": ratio(len(valid), attempted - infrastructure),
         "useful_rate": ratio(sum(map(is_useful, attempts)), attempted),
         "infrastructure_failures": infrastructure,
-        "mean_first_epoch_accuracy": mean(a.first_epoch_accuracy for a in valid),
-        "best_first_epoch_accuracy": _best(valid),
-        "mean_gain": mean(a.gain for a in valid),
+        "mean_first_epoch_accuracy": mean(a.first_epoch_accuracy for a in comparable),
+        "best_first_epoch_accuracy": _best(comparable),
+        "mean_gain": mean(a.gain for a in comparable),
         "mean_delta_lines": delta_lines,
         "mean_delta_tokens": delta_tokens,
         "mean_full_lines": full_lines,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
+from deltanas.record import lock
 from deltanas.record.rows import Cell, column_definitions, column_names, from_row, to_row
 from deltanas.records import (
     Attempt,
@@ -25,7 +25,7 @@ from deltanas.records import (
     Verdict,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist)
 
@@ -100,7 +100,7 @@ class RunStore:
             raise RunStoreError(f"no run at {path}: the file must exist to be read")
         with ExitStack() as resources:
             if not read_only:
-                resources.enter_context(_writer_lock(path.with_suffix(".lock")))
+                resources.enter_context(_writer_lock(path))
             try:
                 connection = _connect(path, read_only)
                 resources.enter_context(closing(connection))
@@ -217,10 +217,15 @@ class RunStore:
     @contextmanager
     def _transaction(self, what: str) -> Iterator[None]:
         """Commit as a whole or not at all, and name the row that was refused."""
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
                 yield
+        except sqlite3.OperationalError as error:  # of the disk, not of the row
+            raise RunStoreError(
+                f"{self.path} cannot take {what}: {error}; what it held before is safe. See to"
+                f" the disk, then resume={self.path.parent} goes on"
+            ) from error
         except (sqlite3.Error, ValueError) as error:
             raise RunStoreError(f"{self.path.name} refuses {what}: {error}") from error
 
@@ -253,17 +258,10 @@ def _baseline_row(
 def _writer_lock(path: Path) -> Iterator[None]:
     """Hold the lock of the one process that writes; it ends however that process ends."""
     try:
-        handle = path.open("a")
-    except OSError as error:
-        raise RunStoreError(f"{path.parent} cannot hold a run: {error.strerror}") from error
-    with handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunStoreError(
-                f"the run in {path.parent} is being written by another process; wait for its end"
-            ) from error
-        yield
+        with lock.held(path):
+            yield
+    except lock.LockError as error:
+        raise RunStoreError(str(error)) from error
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:

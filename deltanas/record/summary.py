@@ -71,13 +71,20 @@ def write_summary(path: Path, summary: Mapping[str, object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a UTF-8 text file as a whole; characters that UTF-8 cannot hold become '?'."""
+    """Replace a UTF-8 text file as a whole; characters that UTF-8 cannot hold become '?'.
+
+    Raises OSError with the file's name.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:  # a full disk names no file
+        unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _faults(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,8 @@ leaves the machine until its owner calls `wandb sync`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -81,10 +82,12 @@ class WandbTracker:
         group: str | None = None,
         mode: Literal["offline", "online"] = "offline",
         tags: Sequence[str] = (),
+        say: Callable[[str], None],
     ) -> None:
         """Keep the settings; nothing is opened before `start`.
 
         The run's files go to `directory/wandb`. `group` ties the jobs of one sweep together.
+        Where W&B's process dies, `say` gets one sentence, and later calls do nothing.
         """
         self._project = project
         self._entity = entity
@@ -92,7 +95,9 @@ class WandbTracker:
         self._mode = mode
         self._directory = directory
         self._tags = tuple(tags)
+        self._say = say
         self._run: wandb.Run | None = None
+        self._died = False
         self._last_cycle = 0
 
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
@@ -128,10 +133,15 @@ class WandbTracker:
     def log_cycle(self, summary: CycleSummary) -> None:
         """Log one cycle's measured figures in one step."""
         self._last_cycle = summary.cycle
-        self._open_run().log(cycle_metrics(summary))
+        if self._died:
+            return
+        with self._open_run() as run:
+            run.log(cycle_metrics(summary))
 
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         """Log a table of all attempts and the best ones' deltas as HTML."""
+        if self._died:
+            return
         import wandb
 
         table = wandb.Table(columns=list(CANDIDATE_COLUMNS))
@@ -141,27 +151,44 @@ class WandbTracker:
         best = best_attempts(attempts)
         if best:
             media[names.BEST_DELTAS] = wandb.Html(diff_page(best), inject=False)
-        self._open_run().log(media)
+        with self._open_run() as run:
+            run.log(media)
 
     def finish(self, summary: Mapping[str, object] | None) -> None:
         """Write the summary and close the run, also when writing fails."""
+        if self._died:
+            return
         import wandb
 
-        run = self._open_run()
-        try:
-            if summary is not None:
-                study = study_metrics(summary)
-                if study:
-                    run.log({names.CYCLE: self._last_cycle, **study})
-                run.summary.update(dict(summary))
-        finally:
-            wandb.finish(exit_code=1 if summary is None else 0)
-            self._run = None
+        with self._open_run() as run:
+            try:
+                if summary is not None:
+                    study = study_metrics(summary)
+                    if study:
+                        run.log({names.CYCLE: self._last_cycle, **study})
+                    run.summary.update(dict(summary))
+            finally:
+                wandb.finish(exit_code=1 if summary is None else 0)
+                self._run = None
 
-    def _open_run(self) -> wandb.Run:
+    @contextmanager
+    def _open_run(self) -> Iterator[wandb.Run]:
+        """Yield the run; a search does not end because the process that shows it is gone."""
         if self._run is None:
             raise RuntimeError("the tracker has no open run; call start first")
-        return self._run
+        import wandb
+        from wandb.sdk.mailbox import MailboxClosedError
+
+        try:
+            yield self._run
+        except (ConnectionError, MailboxClosedError) as error:
+            self._died = True
+            self._say(
+                f"W&B stopped ({error}); the search goes on without it, and run.sqlite holds all"
+                " that it would have shown"
+            )
+            with suppress(ConnectionError):
+                wandb.teardown(exit_code=1)  # or it tries once more when the program ends
 
 
 def _cell(value: object) -> object:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deltanas.evaluate import Executor, ImageData, LocalExecutor, ZygoteError, blank_data
+from deltanas.evaluate import (
+    DatasetError,
+    Executor,
+    ImageData,
+    LocalExecutor,
+    ZygoteError,
+    blank_data,
+)
 from deltanas.evaluate.channel import map_arrays, share_arrays, share_images
 from deltanas.evaluate.image_cache import load_source
 from deltanas.evaluate.torchvision_sources import SOURCES
 from deltanas.records import Evaluation, Job, Verdict
 from tests.evaluate.miniatures import without_checksums, write_cifar100
-from tests.evaluate.networks import RECIPE, make_job, network
+from tests.evaluate.networks import PARAMETERS, RECIPE, make_job, network
 from tests.evaluate.processes import lanes, memory_holds, parents, wait_for
 
 SIZES = {"max_parameters": 10**6, "max_macs": 10**6}
@@ -79,7 +88,7 @@ def test_a_job_that_loses_two_workers_is_no_verdict_on_the_network(
         killed.add(worker)
     thread.join()
     assert found[0].verdict is Verdict.INFRASTRUCTURE
-    assert "died 2 times" in found[0].reason
+    assert found[0].reason.startswith("none of 2 workers could tell: the worker process died;")
     assert evaluate(local_executor, make_job(network())).verdict is Verdict.TRAINED
 
 
@@ -90,6 +99,19 @@ def test_a_zygote_that_dies_is_started_again(local_executor: Executor) -> None:
     os.kill(worker, signal.SIGKILL)
     assert evaluate(local_executor, make_job(network(), epochs=0)).verdict is Verdict.TRAINED
     assert zygote not in parents()
+
+
+def test_a_zygote_that_dies_during_a_job_costs_no_verdict(local_executor: Executor) -> None:
+    code = network(training="time.sleep(0.02)")
+    before = evaluate(local_executor, make_job(code))
+    thread, found = in_background(local_executor, make_job(code))
+    (family,) = wait_for(lambda: [lane for lane in lanes() if len(lane) == 3])
+    for process in family:  # the child dies with its worker, if not by itself
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    thread.join()
+    assert found[0].verdict is Verdict.TRAINED
+    assert found[0].curve == before.curve
 
 
 def test_no_process_that_runs_candidates_holds_held_out_labels(
@@ -181,6 +203,7 @@ def test_a_forged_answer_scores_no_better_than_a_guess(
     assert found.verdict is Verdict.TRAINED
     assert found.proxy_accuracy == (digits.val_labels == 0).mean()
     assert found.test_accuracy == (digits.test_labels == 0).mean()
+    assert found.parameters == PARAMETERS  # not the one that it claims
 
 
 def test_an_answer_that_never_ends_is_cut(local_executor: Executor) -> None:
@@ -231,6 +254,26 @@ def test_a_worker_maps_the_images_and_holds_no_held_out_labels(mapped: ImageData
         needles = (mapped.images("val")[0], mapped.train_labels, mapped.test_labels)
         held = memory_holds(worker, *(needle.tobytes() for needle in needles))
         assert held == [True, True, False]
+
+
+def test_images_that_are_deleted_during_a_run_stay_and_are_decoded_anew_by_the_next(
+    mapped: ImageData, tmp_path: Path
+) -> None:
+    others = {lane[0] for lane in lanes()}
+    job = make_job(network(), recipe=replace(RECIPE, image_size=32, batch=8))
+    with LocalExecutor(mapped, workers=1, **SIZES) as executor:
+        before = evaluate(executor, job)
+        shutil.rmtree(tmp_path / "cache")
+        for process in next(lane for lane in lanes() if lane[0] not in others):
+            os.kill(process, signal.SIGKILL)  # a new zygote maps what is in no folder any more
+        assert evaluate(executor, job).curve == before.curve != ()
+    source = replace(SOURCES["cifar100"], counts=None)
+    again = load_source(source, seed=0, root=tmp_path, cache_dir=tmp_path / "cache")
+    assert again.pixels.shape == mapped.pixels.shape
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cifar-100-python")
+    with pytest.raises(DatasetError, match="cifar-100-python"):
+        load_source(source, seed=0, root=tmp_path, cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The LLM behind its Protocol: seeds, batches, limits, and the lock on an untrained LLM."""
 
+from functools import partial
 from random import Random
 
 import pytest
+import torch
 
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import View, compact_delta, number_hunks
@@ -39,6 +41,29 @@ def test_replies_depend_on_their_seed_and_not_on_their_batch(llm: TransformersLL
     assert together[1].text == alone[0].text
     assert llm.generate([prompts[1]], [5])[0].text != alone[0].text
     assert [reply.prompt_tokens for reply in together] == [4, 8, 3, 5]
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved(
+    llm: TransformersLLM, monkeypatch: pytest.MonkeyPatch
+):
+    prompts, seeds = ["ab", "abcdef", "a", "abc", "b"], [1, 2, 3, 4, 5]
+    before = [reply.text for reply in llm.generate(prompts, seeds)]
+    sample, sizes = llm._sample, []
+
+    def cramped(ids, *rest, room=2):
+        sizes.append(len(ids))
+        if len(ids) > room:
+            torch.empty(2**55, dtype=torch.uint8)  # more than there is
+        return sample(ids, *rest)
+
+    monkeypatch.setattr(llm, "batch", 4)
+    monkeypatch.setattr(llm, "_sample", cramped)
+    assert [reply.text for reply in llm.generate(prompts, seeds)] == before
+    assert sizes == [4, 2, 2, 1]
+    monkeypatch.setattr(llm, "_sample", partial(cramped, room=0))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        llm.generate(prompts, seeds)
+    assert sizes[4:] == [2, 1]
 
 
 def test_a_reply_without_an_end_counts_as_unfinished(llm: TransformersLLM):

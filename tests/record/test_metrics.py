@@ -89,6 +89,17 @@ def test_wilson_holds_the_rate_within_bounds(counts: tuple[int, int], confidence
         assert more[1] >= high
 
 
+def test_who_learned_for_longer_is_valid_but_in_no_accuracy(
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    rows = [make_attempt(0, 0), make_attempt(0, 1, first_epoch_accuracy=0.99, overworked=True)]
+    found = summarise_cycle(0, rows)
+    assert found.valid == 2
+    assert found.mean_first_epoch_accuracy == rows[0].first_epoch_accuracy
+    assert found.best_first_epoch_accuracy == rows[0].first_epoch_accuracy
+    assert found.mean_gain == rows[0].gain
+
+
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 4)])
 def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match=f"found {successes} of {n}"):

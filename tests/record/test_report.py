@@ -49,7 +49,7 @@ def test_the_headline_names_intervals_and_counts(page: str) -> None:
     text = page.replace("\u00a0", " ")
     assert "62.5 %" in text  # valid rate
     assert "5 of 8 attempts; 95 % interval 30.6 to 86.3 %" in text
-    assert "71.4 % without 1 infrastructure failure" in text
+    assert "71.4 % (95 % interval 35.9 to 91.8 %) without 1 infrastructure failure" in text
     assert "90.0 % fewer lines and 85.0 % fewer tokens" in text
     assert "n = 4; 95 % interval" in text
     assert Verdict.SHAPE.advice in text

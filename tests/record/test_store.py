@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import sqlite3
 import subprocess
 import sys
@@ -201,7 +203,8 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path: Path) -> None:
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
-        with pytest.raises(RunStoreError, match="being written by another process"):
+        owner = f"process {writer.pid} on {platform.node()}"
+        with pytest.raises(RunStoreError, match=f"is being written by {re.escape(owner)};"):
             RunStore(file)
         with RunStore(file, read_only=True) as store:
             assert store.attempts() == []

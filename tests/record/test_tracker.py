@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from deltanas.record.dashboard import workspace
 from deltanas.record.metrics import cycle_metrics
 from deltanas.record.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
 from deltanas.records import Attempt, CycleSummary
+from tests.evaluate.processes import command_line, descendants, parents, wait_for
 
 TRACKER_KEYS = {names.CYCLE, names.CANDIDATES, names.BEST_DELTAS}
 
@@ -59,7 +61,9 @@ def directory(
 ) -> Path:
     """Log one run; return where its files lie."""
     path = tmp_path_factory.mktemp("tracked")
-    tracker = WandbTracker(project="deltanas", directory=path, group="sweep", tags=["digits"])
+    tracker = WandbTracker(
+        project="deltanas", directory=path, group="sweep", tags=["digits"], say=print
+    )
     _log_run(tracker, attempts, cycles, summary)
     return path
 
@@ -115,7 +119,7 @@ def test_a_run_that_broke_off_is_closed_and_another_can_follow(
     import wandb
 
     for number in range(2):
-        tracker = WandbTracker(project="deltanas", directory=tmp_path)
+        tracker = WandbTracker(project="deltanas", directory=tmp_path, say=print)
         tracker.start(f"run-{number}", {})
         tracker.log_cycle(cycles[0])
         tracker.finish(None)
@@ -127,6 +131,36 @@ def test_a_run_that_broke_off_is_closed_and_another_can_follow(
         tracker.log_cycle(cycles[0])
 
 
+def _kill_wandb() -> None:
+    (service,) = [p for p in descendants(os.getpid()) if b"wandb-core" in command_line(p)]
+    os.kill(service, signal.SIGKILL)
+    wait_for(lambda: service not in parents())
+
+
+@pytest.mark.parametrize("stage", ["cycle", "candidates", "end"])
+def test_a_run_goes_on_when_the_process_of_wandb_dies(
+    stage: str, tmp_path: Path, attempts: list[Attempt], cycles: list[CycleSummary]
+) -> None:
+    said: list[str] = []
+    for died in (True, False):  # and the next run of a sweep is shown again
+        tracker = WandbTracker(project="deltanas", directory=tmp_path, say=said.append)
+        tracker.start(f"run-{died}", {})
+        tracker.log_cycle(cycles[0])
+        if died and stage == "cycle":
+            _kill_wandb()
+        for _ in range(10):
+            tracker.log_cycle(cycles[1])
+        if died and stage == "candidates":
+            _kill_wandb()
+        tracker.log_candidates(attempts)
+        if died and stage == "end":
+            _kill_wandb()
+        tracker.finish(None)
+        (sentence,) = said
+        assert sentence.startswith("W&B stopped (")
+        assert "run.sqlite holds all" in sentence
+
+
 OFFLINE = """
 import socket, sys
 sys.path[:0] = {path!r}
@@ -136,7 +170,7 @@ def refuse(*address, **options):
 socket.getaddrinfo = refuse
 from pathlib import Path
 from deltanas.record.tracker import WandbTracker
-tracker = WandbTracker(project="deltanas", directory=Path({directory!r}))
+tracker = WandbTracker(project="deltanas", directory=Path({directory!r}), say=print)
 tracker.start("quiet", {{}})
 tracker.log_candidates([])
 tracker.finish(None)
