@@ -46,12 +46,15 @@ PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidanc
 
 
 @contextmanager
-def opened(config: Config, directory: Path, console: Console) -> Iterator[Search]:
+def opened(
+    config: Config, directory: Path, console: Console, replayed: Proposer | None = None
+) -> Iterator[Search]:
     """Yield the search of a configuration, with everything that it needs.
 
+    A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned.
     What cannot work is refused before the first attempt: ConfigError, or the error of its room.
     """
-    if config.proposer is ProposerKind.llm and config.llm.model != "embedded":
+    if not replayed and config.proposer is ProposerKind.llm and config.llm.model != "embedded":
         _say(console, llm_needs(config, directory))
     if config.lora.enabled and config.lora.corpus is not Corpus.own:
         _check_corpus(config)
@@ -68,12 +71,21 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
             )
         executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.llm.name}"):
-            proposer, tuner = _proposer(config)
+            proposer, tuner = (replayed, None) if replayed else _proposer(config)
             fitting = {name: _fitting(name, pool, proposer) for name, pool in pools.items()}
         tracker = _tracker(config, directory)
         progress = CycleProgress(console, config.protocol.cycles)
         pairs = _static_pairs(config, archive, fitting, tuner, progress)
         _describe(store, directory.name, plain)
+        store.set_meta(
+            "unfit",  # by dataset, which a replay without the LLM cannot find out
+            {
+                name: sorted(
+                    {b.baseline_id for b in pool} - {b.baseline_id for b in fitting[name]}
+                )
+                for name, pool in pools.items()
+            },
+        )
         known, used = (sum(map(len, each.values())) for each in (pools, fitting))
         store.set_meta("left_out", left_out)
         store.set_meta(

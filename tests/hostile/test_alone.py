@@ -14,9 +14,7 @@ from tests.hostile.attack import Attack
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.canaries import Canaries
 
-REST = (
-    "\n\ndef supported_hyperparameters():\n    return {'lr'}\n"  # what the screen asks for besides
-)
+REST = "\n\ndef supported_hyperparameters():\n    return {'lr'}\n"  # LEMUR's too
 ONE_OF_EACH_PHASE = list({attack.phase: attack for attack in ATTACKS}.values())
 
 
