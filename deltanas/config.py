@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -254,6 +254,18 @@ class Config:
         return self.llm.full_max_new_tokens if full else self.llm.max_new_tokens
 
 
+@dataclass
+class RecipeConfig:
+    """How `deltanas-evaluate` trains a network; in a search every baseline has its own recipe."""
+
+    lr: float = _bounded(MISSING, 0.0, open_low=True)  # of SGD
+    momentum: float = _bounded(MISSING, 0.0, 1.0)  # of SGD
+    batch: int = _bounded(MISSING, 1)  # images per step
+    image_size: int = _bounded(MISSING, 1, 512)  # pixels that images are resized to
+    flip: bool = MISSING  # random horizontal flips of training images
+    dropout: float | None = _bounded(MISSING, 0.0, 1.0)  # null: prm has no dropout
+
+
 CHOICES = {
     "llm.dtype": ("float32", "bfloat16", "float16"),
     "llm.quantization": ("none", "nf4"),
@@ -311,6 +323,21 @@ def from_hydra(node: Any) -> Config:
     check(config)
     _settle_paths(config)
     return config
+
+
+def recipe_from(defaults: Mapping[str, Any], words: Sequence[str]) -> RecipeConfig:
+    """Return the recipe of these defaults, changed by words such as `recipe.lr=0.1`.
+
+    Raises ConfigError, and OmegaConf's errors for unknown keys and values of another type.
+    """
+    known = {each.name: defaults[each.name] for each in fields(RecipeConfig)}
+    schema = OmegaConf.create({"recipe": OmegaConf.structured(RecipeConfig(**known))})
+    node = OmegaConf.merge(schema, OmegaConf.from_dotlist(list(words)))
+    recipe: Any = OmegaConf.to_object(node.recipe)
+    faults = list(_faults(recipe, "recipe."))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return RecipeConfig(**vars(recipe))
 
 
 def _settle_paths(config: Config) -> None:

@@ -23,16 +23,15 @@ from deltanas.config import (
     Corpus,
     Decoding,
     Generation,
-    ImageSetConfig,
     ProposerKind,
 )
 from deltanas.corpus import static_corpus
-from deltanas.evaluate.data import SPLITS, ImageData, load_data
-from deltanas.evaluate.executor import ExecutorPerSet, LocalExecutor
+from deltanas.evaluate.data import SPLITS
+from deltanas.evaluating import open_executor, open_images
 from deltanas.lessons import Lessons
 from deltanas.llms import llm_needs, open_llm
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
-from deltanas.record.console import CycleProgress, TaskProgress
+from deltanas.record.console import CycleProgress
 from deltanas.record.store import RunStore
 from deltanas.record.tracker import NullTracker, Tracker, WandbTracker
 from deltanas.records import Baseline
@@ -47,19 +46,22 @@ PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidanc
 
 
 @contextmanager
-def opened(config: Config, directory: Path, console: Console) -> Iterator[Search]:
+def opened(
+    config: Config, directory: Path, console: Console, replayed: Proposer | None = None
+) -> Iterator[Search]:
     """Yield the search of a configuration, with everything that it needs.
 
+    A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned.
     What cannot work is refused before the first attempt: ConfigError, or the error of its room.
     """
-    if config.proposer is ProposerKind.llm and config.llm.model != "embedded":
+    if not replayed and config.proposer is ProposerKind.llm and config.llm.model != "embedded":
         _say(console, llm_needs(config, directory))
     if config.lora.enabled and config.lora.corpus is not Corpus.own:
         _check_corpus(config)
     with ExitStack() as stack:
         archive = _archive(config)
         pools, left_out = _pools(archive, config)
-        data = {one.name: _images(one, config.seed, console) for one in config.dataset.sets()}
+        data = {one.name: open_images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
         plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
         if store.meta("config") not in (None, plain):
@@ -67,14 +69,23 @@ def opened(config: Config, directory: Path, console: Console) -> Iterator[Search
                 f"{directory} holds a run of another configuration; resume={directory} goes on"
                 " with that one, and hydra.run.dir names another directory for a new one"
             )
-        executor = stack.enter_context(_executor(config, data))
+        executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.llm.name}"):
-            proposer, tuner = _proposer(config)
+            proposer, tuner = (replayed, None) if replayed else _proposer(config)
             fitting = {name: _fitting(name, pool, proposer) for name, pool in pools.items()}
         tracker = _tracker(config, directory, console)
         progress = CycleProgress(console, config.protocol.cycles)
         pairs = _static_pairs(config, archive, fitting, tuner, progress)
         _describe(store, directory.name, plain)
+        store.set_meta(
+            "unfit",  # by dataset, which a replay without the LLM cannot find out
+            {
+                name: sorted(
+                    {b.baseline_id for b in pool} - {b.baseline_id for b in fitting[name]}
+                )
+                for name, pool in pools.items()
+            },
+        )
         known, used = (sum(map(len, each.values())) for each in (pools, fitting))
         store.set_meta("left_out", left_out)
         store.set_meta(
@@ -160,35 +171,6 @@ def _fitting(dataset: str, pool: Sequence[Baseline], proposer: Proposer) -> list
             " llm.context, or archive.max_lines must be lower"
         )
     return fitting
-
-
-def _images(one: ImageSetConfig, seed: int, console: Console) -> ImageData:
-    with TaskProgress(console) as progress:
-        return load_data(
-            one.name,
-            seed=seed,
-            image_size=one.image_size,
-            root=Path(one.root) if one.root else None,
-            progress=progress,
-        )
-
-
-def _executor(config: Config, data: Mapping[str, ImageData]) -> ExecutorPerSet:
-    limits = config.protocol
-
-    def start(images: ImageData) -> LocalExecutor:
-        return LocalExecutor(
-            images,
-            workers=config.executor.workers,
-            threads_per_worker=config.executor.threads,
-            jail=config.executor.jail,
-            timeout_s=limits.timeout_s,
-            memory_gb=limits.memory_gb,
-            max_parameters=limits.max_parameters,
-            max_macs=limits.max_macs,
-        )
-
-    return ExecutorPerSet(data, start)
 
 
 def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:

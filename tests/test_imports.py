@@ -18,7 +18,11 @@ import deltanas
 PACKAGE = Path(deltanas.__file__).parent
 ROOMS = {"archive", "propose", "screen", "evaluate", "tune", "record"}
 # the modules that know several rooms, and those that know Hydra
-CORRIDORS = {"__main__", "opening", "llms", "corpus", "search", "lessons", "study"}
+CORRIDORS = {"__main__", "opening", "llms", "corpus", "search", "lessons", "study"} | {
+    "evaluate_cli",
+    "evaluating",
+    "replay",
+}
 CONFIGURED = CORRIDORS | {"config"}
 TORCH_FREE = ("screen", "tune.curation", "record.metrics", "propose.prompt")
 BRINGS_TORCH = {

@@ -97,6 +97,14 @@ def test_installed_report_program_shows_help(installed: Path, tmp_path: Path) ->
     assert "--output" in run(installed / "deltanas-report", "--help", cwd=tmp_path)
 
 
+def test_installed_evaluate_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "recipe.lr" in run(installed / "deltanas-evaluate", "--help", cwd=tmp_path)
+
+
+def test_installed_replay_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "--study" in run(installed / "deltanas-replay", "--help", cwd=tmp_path)
+
+
 def test_constraints_satisfy_every_range() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from statistics import mode
 from types import MappingProxyType
 
 from deltanas.archive.base import ArchiveError
@@ -132,6 +133,23 @@ class BuiltinArchive:
             return {"image_size": len(NETWORKS), "lines": 0}
         long = sum(not _fits(source(stem), max_lines) for stem in NETWORKS)
         return {"image_size": 0, "lines": long}
+
+
+def common_recipe(dataset: str, max_image_size: int | None = None) -> Recipe:
+    """Return the recipe for a network of which nothing is known: the commonest of every value.
+
+    It offers dropout, which networks that do not read it ignore. Image size and flips are those
+    of the dataset. Raises ArchiveError for an unknown dataset.
+    """
+    known = NETWORKS.values()
+    common = BuiltinNetwork(
+        family="",
+        lr=mode(one.lr for one in known),
+        momentum=mode(one.momentum for one in known),
+        batch=mode(one.batch for one in known),
+        dropout=mode(one.dropout for one in known if one.dropout is not None),
+    )
+    return _recipe(common, dataset, _image_size(dataset, max_image_size))
 
 
 @cache

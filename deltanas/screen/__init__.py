@@ -2,7 +2,7 @@
 
 from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
 from deltanas.screen.duplicates import Duplicates
-from deltanas.screen.policy import PolicyError, check_policy
+from deltanas.screen.policy import PolicyError, check_network, check_policy
 
 # novelty is imported where it is used: datasketch brings scipy, which takes a while
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Duplicates",
     "PolicyError",
     "apply_delta",
+    "check_network",
     "check_policy",
     "extract_delta",
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deltanas.screen.policy import MAX_BYTES, PolicyError, check_policy
+from deltanas.screen.policy import MAX_BYTES, PolicyError, check_network, check_policy
 from deltanas.source import strip_comments
 
 BUILTIN = Path(__file__).parents[2] / "deltanas" / "archive" / "builtin"
@@ -214,3 +214,20 @@ def test_policy_of_the_file(message: str, code: str) -> None:
     with pytest.raises(PolicyError, match=message) as caught:
         check_policy(BASELINE, code)
     assert caught.value.verdict == "policy"
+
+
+def test_a_network_alone_is_held_to_all_but_a_baseline() -> None:
+    check_network(f"import os\n{BASELINE.replace('SGD', 'Adam')}")
+    start, _, rest = BASELINE.partition("    def train_setup")
+    check_network(
+        start.replace("class Net", "class Base")
+        + ("class Trained(Base):\n    def train_setup" + rest + "class Net(Trained):\n    pass\n")
+    )
+    for verdict, code in {
+        "syntax": f"{BASELINE}x = '\udcff'\n",
+        "interface": BASELINE.replace("def learn", "def teach"),
+        "policy": f"import os\n{with_line('os.remove(prm)')}",
+    }.items():
+        with pytest.raises(PolicyError) as caught:
+            check_network(code)
+        assert caught.value.verdict == verdict
