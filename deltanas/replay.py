@@ -59,13 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from deltanas.archive.base import ArchiveError
     from deltanas.config import ConfigError
-    from deltanas.evaluate import DatasetError, JailError, ZygoteError
+    from deltanas.evaluate import DatasetError, JailError, SickMachineError, ZygoteError
     from deltanas.record.store import RunStoreError
 
-    refusals = (ArchiveError, ConfigError, DatasetError, JailError, ZygoteError, RunStoreError)
+    refusals = (ArchiveError, ConfigError, DatasetError, JailError, RunStoreError)
+    machine = (SickMachineError, ZygoteError)
     try:
         alike = _replay(options.directory, options.study, Console())
-    except (*refusals, OmegaConfBaseException) as error:
+    except (*refusals, *machine, OmegaConfBaseException) as error:
         return _refuse(str(error))
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from deltanas.propose.loading import (
     decoded,
@@ -14,10 +14,7 @@ from deltanas.propose.loading import (
     load_tokenizer,
     ran_out_of_memory,
 )
-from deltanas.propose.locked import LockedDecoding, grammar_tokenizer
-
-if TYPE_CHECKING:
-    import torch
+from deltanas.propose.locked import Locks, grammar_tokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +74,16 @@ class TransformersLLM:
         reply besides the LLM's own. Raises LLMError for an LLM that cannot be used so, and
         OSError where nothing is found.
         """
-        from transformers import GenerationConfig
+        from deltanas.propose.decoding import Decoder
 
         self.tokenizer: Any = load_tokenizer(model)
         self.network: Any = load_network(
             model, dtype=dtype, device=device, quantization=quantization
         )
         self.ends = end_tokens(self.tokenizer, self.network, stop, model)
-        # published defaults would bend our sampling: Qwen's penalise repeated tokens, that is code
-        self.network.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-            eos_token_id=self.ends, pad_token_id=self.tokenizer.pad_token_id
-        )
         self.context, self.max_new_tokens, self.batch = context, max_new_tokens, batch
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
+        self.decoder = Decoder(self.network, ends=self.ends, longest=max_new_tokens)
         self._grammar_tokenizer: Any = None
 
     def count_tokens(self, text: str) -> int:
@@ -153,31 +147,15 @@ class TransformersLLM:
         self, ids: list[list[int]], seeds: Sequence[int], grammars: Sequence[str] | None
     ) -> list[list[int]]:
         """Return the new tokens of every row, without what follows its end."""
-        import torch
-        from transformers import LogitsProcessorList
-
         from deltanas.propose.sampling import SeededSampling
 
-        processors: list[Any] = []
+        locks = None
         if grammars is not None:
             if self._grammar_tokenizer is None:
                 width = self.network.get_output_embeddings().weight.shape[0]
                 self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width, self.ends)
-            processors.append(LockedDecoding(self._grammar_tokenizer, grammars, self.ends))
-        processors.append(
-            SeededSampling(seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
+            locks = Locks(self._grammar_tokenizer, grammars, self.ends)
+        sampling = SeededSampling(
+            seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
         )
-        padded = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-        inputs: torch.Tensor = padded["input_ids"].to(self.network.device)
-        with torch.inference_mode():
-            outputs = self.network.generate(
-                input_ids=inputs,
-                attention_mask=padded["attention_mask"].to(self.network.device),
-                do_sample=False,  # SeededSampling draws
-                cache_implementation="static",  # a growing cache is copied at every token
-                disable_compile=True,
-                max_new_tokens=self.max_new_tokens,
-                logits_processor=LogitsProcessorList(processors),
-            )
-        rows: list[list[int]] = outputs[:, inputs.shape[1] :].tolist()
-        return rows
+        return self.decoder.decode(ids, sampling, locks)

@@ -1,4 +1,7 @@
-"""Decoding under a grammar per reply: tokens that would leave the grammar are never sampled."""
+"""Decoding under a grammar per reply: what leaves the grammar is never sampled.
+
+Where a grammar leaves one way only, as along a copied line, it says the tokens itself.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +16,65 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class LockedDecoding:
-    """Masks the tokens that a grammar does not allow; a transformers `LogitsProcessor`.
-
-    One instance serves one batch of `generate`: row i of the batch obeys grammar i, and any token
-    of `ends` may end it where the grammar allows an end.
-    """
+class Locks:
+    """The grammars of a batch, each at the place that its reply has reached."""
 
     def __init__(
         self, tokenizer: llguidance.LLTokenizer, grammars: Sequence[str], ends: Sequence[int]
     ) -> None:
+        """Start reply i under grammar i; any of `ends` may end it where the grammar allows an end.
+
+        Raises ValueError for a grammar that llguidance refuses.
+        """
         import llguidance
 
         self.ends = list(ends)
-        self.matchers = [
-            llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
-            for grammar in grammars
-        ]
-        for matcher in self.matchers:
+        self.words = -(-tokenizer.vocab_size // 32)
+        self.executor = llguidance.LLExecutor()
+        compiled = {
+            grammar: llguidance.LLMatcher(
+                tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar)
+            )
+            for grammar in dict.fromkeys(grammars)
+        }
+        for matcher in compiled.values():
             if matcher.is_error():
                 raise ValueError(f"the grammar of a baseline is refused: {matcher.get_error()}")
-        self.seen: int | None = None  # tokens per row before the next call
-        self.done = [False] * len(self.matchers)
+        self.matchers = [compiled[grammar].deep_copy() for grammar in grammars]
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores (B, V) with -inf for every token that the rows' grammars forbid."""
+    def forced(self, reply: int) -> list[int]:
+        """Go on to the next choice of a reply, and return the tokens up to there.
+
+        They are the only ones that masks would allow, one by one. At the end of the grammar, the
+        last of them ends the reply.
+        """
+        matcher = self.matchers[reply]
+        tokens: list[int] = matcher.compute_ff_tokens()
+        if tokens and not matcher.consume_tokens(tokens):
+            raise RuntimeError(f"a grammar forbids the tokens {tokens} that it forces")
+        return [*tokens, self.ends[0]] if matcher.is_stopped() else tokens
+
+    def follow(self, reply: int, token: int) -> list[int]:
+        """Take a sampled token that ends no reply, and return the forced tokens after it."""
+        if not self.matchers[reply].consume_token(token):
+            raise RuntimeError(f"token {token} was sampled though the grammar forbids it")
+        return self.forced(reply)
+
+    def mask(self, logits: torch.Tensor, replies: Sequence[int]) -> torch.Tensor:
+        """Return logits (B, V) with -inf for what the grammars of the replies forbid next."""
         import torch
 
-        if self.seen is not None:
-            for row, token in enumerate(input_ids[:, -1].tolist()):
-                self._advance(row, token)
-        self.seen = input_ids.shape[1]
-        allowed = np.zeros(tuple(scores.shape), dtype=bool)
-        for row, matcher in enumerate(self.matchers):
-            if self.done[row]:
-                allowed[row, self.ends] = True
-                continue
-            words = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-            bits = np.unpackbits(words, bitorder="little")[: scores.shape[1]].astype(bool)
-            allowed[row, : len(bits)] = bits
-        mask = torch.from_numpy(allowed).to(scores.device)
-        return scores.masked_fill(~mask, float("-inf"))
-
-    def _advance(self, row: int, token: int) -> None:
-        if self.done[row]:
-            return
-        if token in self.ends:
-            self.done[row] = True
-        elif not self.matchers[row].consume_token(token):
-            raise RuntimeError(f"token {token} was sampled though the grammar forbids it")
-        elif self.matchers[row].is_stopped():
-            self.done[row] = True
+        words = np.zeros((len(replies), self.words), dtype=np.int32)
+        self.executor.unsafe_compute_mask_ptr(
+            [(self.matchers[reply], row) for row, reply in enumerate(replies)],
+            words.ctypes.data,
+            4 * self.words,
+            len(replies),
+        )
+        packed = torch.from_numpy(words).to(logits.device)
+        bits = torch.arange(32, dtype=torch.int32, device=logits.device)
+        forbidden = (packed[..., None] >> bits & 1 == 0).flatten(1)
+        return logits.masked_fill(forbidden[:, : logits.shape[1]], float("-inf"))
 
 
 def grammar_tokenizer(
