@@ -60,6 +60,7 @@ def check_rest(directory: Path, before: dict[str, list[tuple[object, ...]]]) -> 
     assert (directory / "summary.json").is_file()
 
 
+@pytest.mark.timeout(900)
 def test_a_full_disk_ends_a_run_that_goes_on_when_there_is_room(small_disk: Path):
     directory = small_disk / "run"
     process = start(directory, *SMALL, f"hydra.run.dir={directory}")
@@ -91,6 +92,7 @@ def kill_candidates(process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
+@pytest.mark.timeout(900)
 def test_a_machine_on_which_everything_dies_ends_a_run_that_goes_on_later(tmp_path: Path):
     directory = tmp_path / "run"
     process = start(directory, *SMALL, f"hydra.run.dir={directory}")
