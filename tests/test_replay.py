@@ -118,7 +118,7 @@ def test_a_run_of_an_llm_replays_without_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (*SMALL[:3], "protocol.finalists=4", "protocol.finalist_epochs=2")
-    grown = ("novelty.threshold=0.99", "dataset.gate=0", "lora.minimum_gain=-1", "llm.context=900")
+    grown = ("novelty.threshold=0.99", "dataset.gate=0", "lora.minimum_gain=-1", "llm.context=650")
     run = search(tmp_path / "run", *words, *grown)
     with RunStore(run / "run.sqlite", read_only=True) as store:
         config = store.meta("config")

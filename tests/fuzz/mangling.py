@@ -1,0 +1,200 @@
+"""Known edits, ways to mangle the text that describes them, and what a mangled delta may mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+
+from deltanas.archive.builtin_archive import NETWORKS, source
+from deltanas.propose.random_edit import EditError, random_edit, unified_delta
+
+Mangle = Callable[[str, Random], str]
+
+STEMS = sorted(NETWORKS)
+NASTY = (
+    "@@",
+    "@@ -1,1 +1,1 @@",
+    "--- a\n+++ b\n@@ -3 +3 @@",
+    "```",
+    "```diff",
+    "<delta>",
+    "</delta>",
+    "\\ No newline at end of file",
+    "class Net(nn.Module):",
+    "class Net: pass",
+    "'''",
+    '"""',
+    "'''\nclass Net:\n'''",
+    "(" * 300,
+    "-" * 3000,
+    "+" + "not " * 500 + "x",
+    "- " * 2000,
+    "".join(chr(33 + i * 7 % 90) for i in range(6000)),
+    "lambda: " * 150 + "0",
+    "f'{" * 40,
+    "x" + ".real" * 200,
+    "# coding: rot13",
+    "\0",
+    "\ud800",
+    "\x0c",
+    "\r",
+    "\u2028",
+    "\ufeff",
+    "    return self.__dict__",
+    "import os",
+    "𝔵 = ﬁ = 1",
+    "9" * 5000,
+)
+
+
+@cache
+def known_edit(stem: str, seed: int) -> tuple[str, str, str]:
+    """Return a built-in network, a delta and the network that it gives."""
+    before = source(stem)
+    for attempt in range(100):
+        try:
+            after = random_edit(before, Random(f"{seed}/{attempt}"))
+        except EditError:
+            continue
+        return before, unified_delta(before, after), after
+    raise AssertionError(f"no edit of {stem} was found")
+
+
+def _fence(delta: str, rng: Random) -> str:
+    return f"I change it.\n```{rng.choice(('', 'diff', 'patch'))}\n{delta}```\nDone."
+
+
+def _tag(delta: str, rng: Random) -> str:
+    end = rng.choice(("</delta>", "", "</delta>\nThat is all.\n"))
+    return f"{rng.choice(('', 'Here: '))}<delta>\n{delta}{end}"
+
+
+def _carriage_returns(delta: str, rng: Random) -> str:
+    return delta.replace("\n", "\r\n")
+
+
+def _counts(delta: str, rng: Random) -> str:
+    """Change every number of the headers but the line that a hunk starts at."""
+    return re.sub(
+        r"^@@ -(\d+).*@@",
+        lambda m: f"@@ -{m[1]},{rng.randrange(99)} +{rng.randrange(99)},{rng.randrange(99)} @@",
+        delta,
+        flags=re.MULTILINE,
+    )
+
+
+def _trailing_blanks(delta: str, rng: Random) -> str:
+    return "".join(
+        f"{line}{' ' * rng.randrange(3) if line[:1] in (' ', '-') and line[:3] != '---' else ''}\n"
+        for line in delta.splitlines()
+    )
+
+
+def _section(delta: str, rng: Random) -> str:
+    return re.sub(r"^(@@ .* @@)$", r"\1 class Net(nn.Module):", delta, flags=re.MULTILINE)
+
+
+def _git_header(delta: str, rng: Random) -> str:
+    return f"diff --git a/baseline.py b/baseline.py\nindex 01ab..23cd 100644\n{delta}"
+
+
+def _no_file_header(delta: str, rng: Random) -> str:
+    return delta[delta.index("@@") :]
+
+
+def _no_newline(delta: str, rng: Random) -> str:
+    return f"{delta}\\ No newline at end of file\n"
+
+
+KEEPING: tuple[tuple[Mangle, ...], ...] = (  # one of each row at most, in this order
+    (_counts,),
+    (_trailing_blanks,),
+    (_section,),
+    (_no_newline,),
+    (_git_header, _no_file_header),
+    (_fence, _tag),
+    (_carriage_returns,),
+)
+
+
+def keep(delta: str, rng: Random) -> str:
+    """Return another text of the same delta."""
+    for row in KEEPING:
+        if rng.random() < 0.4:
+            delta = rng.choice(row)(delta, rng)
+    return delta
+
+
+def mutilate(text: str, rng: Random, times: int) -> str:
+    """Return a text with some lines or characters lost, moved, doubled, changed or added."""
+    for _ in range(times):
+        lines = text.split("\n")
+        at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
+        match rng.randrange(10):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(other, lines[at])
+            case 2:
+                lines[at], lines[other] = lines[other], lines[at]
+            case 3:
+                lines[at] = rng.choice(" +-@\\#") + lines[at][1:]
+            case 4:
+                del lines[at:]
+            case 5:
+                lines.insert(at, rng.choice((" ", "+", "-", "", "@@ ")) + rng.choice(NASTY))
+            case 6:
+                lines[at] = re.sub(r"\d+", lambda m: str(rng.randrange(200)), lines[at])
+            case 7:
+                lines[at] = lines[at].strip() if rng.random() < 0.5 else f"{lines[at]}  "
+            case 8:
+                cut = rng.randrange(len(lines[at]) + 1)
+                lines[at] = lines[at][:cut] + rng.choice(NASTY) + lines[at][cut:]
+            case _:
+                cut = rng.randrange(len(lines[at]) + 1)
+                lines[at] = lines[at][:cut] + lines[at][cut + 1 :]
+        text = "\n".join(lines)
+    return text
+
+
+def readings(source: str, delta: str) -> Iterator[str]:
+    """Yield every file that a delta may stand for: this is what "a valid delta" means here.
+
+    Its hunks are the lines below each `@@`, headers of files apart; the lines without a mark or
+    with a space or minus must stand in the source one after another, trailing blanks apart, at a
+    place that is the only one or that the header names, below the hunk before.
+    """
+    lines = source.split("\n")[:-1]
+    marks, hunks = [line.rstrip() for line in lines], []
+    rows = delta.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    for i, row in enumerate(rows):
+        if row.startswith("@@"):
+            number = re.match(r"@@ -(\d+)", row)
+            hunks.append((int(number[1]) - 1 if number else None, []))
+        elif hunks and not row.startswith(("diff --git ", "index ", "\\ No newline")):
+            hunks[-1][1].append((i, row))
+    starts = [i for i, row in enumerate(rows) if row.startswith("@@")]
+    headers = {k for i in starts for k in (i - 2, i - 1) if rows[max(i - 2, 0)][:4] == "--- "}
+    for dropped in (headers, set()):  # `--- x` above a hunk is a header or the removal of `-- x`
+        result, end = [], 0
+        for named, body in hunks:
+            kept = [row for i, row in body if i not in dropped]
+            while kept and not kept[-1]:
+                kept.pop()
+            old = [row[1:].rstrip() for row in kept if row[:1] != "+"]
+            fits = [i for i in range(len(marks)) if marks[i : i + len(old)] == old]
+            place = fits[0] if len(fits) == 1 else named if named in fits else None
+            if place is None or place < end or not old:
+                break
+            result += lines[end:place]
+            end = place
+            for row in kept:
+                if row[:1] == "+":
+                    result.append(row[1:])
+                else:
+                    result += [] if row[:1] == "-" else [lines[end]]
+                    end += 1
+        else:
+            yield "".join(f"{line}\n" for line in [*result, *lines[end:]])

@@ -1,0 +1,84 @@
+"""Mangled replies: the right file or an error of the room, at once, and never another file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deltanas.screen import DeltaError, PolicyError, apply_delta, check_policy, extract_delta
+from deltanas.screen.network import extract_network
+from tests.fuzz.mangling import STEMS, keep, known_edit, mutilate, readings
+
+LIMIT_S = 0.1  # of processor time, for one call
+QUICK, MANY = 250, 5000  # examples of each of the four tests
+
+edits = st.builds(known_edit, st.sampled_from(STEMS), st.integers(0, 9))
+draws = st.integers(0, 2**32).map(Random)
+
+
+def in_time(call: Callable[[], str | None]) -> str | None:
+    """Return what the call returns, or None for an error of its room."""
+    spent = []
+    for _ in range(3):  # a collection of garbage may fall into one of them
+        began = time.thread_time()
+        try:
+            result = call()
+        except (DeltaError, PolicyError):
+            result = None
+        spent.append(time.thread_time() - began)
+        if spent[-1] < LIMIT_S:
+            return result
+    raise AssertionError(f"the call took {min(spent):.3f} s of processor time")
+
+
+def check_kept(edit: tuple[str, str, str], rng: Random) -> None:
+    before, delta, after = edit
+    reply = keep(delta, rng)
+    assert in_time(lambda: apply_delta(before, reply)) == after, reply
+    assert in_time(lambda: apply_delta(before, extract_delta(reply))) == after, reply
+
+
+def check_mutilated(edit: tuple[str, str, str], rng: Random) -> None:
+    before, delta, _ = edit
+    reply = mutilate(keep(delta, rng), rng, rng.randint(1, 4))
+    found = in_time(lambda: extract_delta(reply))
+    if found is None:
+        return
+    result = in_time(lambda: apply_delta(before, found))
+    assert result is None or result in readings(before, found), found
+
+
+def check_screened(edit: tuple[str, str, str], rng: Random) -> None:
+    before, _, after = edit
+    code = mutilate(after, rng, rng.randint(1, 4))
+    in_time(lambda: check_policy(before, code))
+
+
+def check_network_reply(edit: tuple[str, str, str], rng: Random) -> None:
+    before, _, after = edit
+    reply = mutilate(f"It is:\n```python\n{after}```\n", rng, rng.randint(1, 4))
+    code = in_time(lambda: extract_network(reply, before))
+    if code is not None:
+        in_time(lambda: check_policy(before, code))
+
+
+CHECKS = pytest.mark.parametrize(
+    "check", [check_kept, check_mutilated, check_screened, check_network_reply]
+)
+
+
+@CHECKS
+def test_mangled_texts(check: Callable[[tuple[str, str, str], Random], None]) -> None:
+    settings(max_examples=QUICK)(given(edits, draws)(check))()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@CHECKS
+def test_many_mangled_texts(check: Callable[[tuple[str, str, str], Random], None]) -> None:
+    settings(max_examples=MANY)(given(edits, draws)(check))()
