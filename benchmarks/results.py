@@ -1,0 +1,58 @@
+"""Where benchmarks leave their figures: benchmarks/results/NAME.json, with what they depend on."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "transformers", "llguidance", "lightning", "numpy")
+
+
+def write(name: str, figures: dict[str, Any]) -> Path:
+    """Write figures with machine, load, versions, commit and date; return the file."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    found = {"name": name, "machine": machine(), "versions": versions(), "commit": commit()}
+    found["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+    path.write_text(json.dumps({**found, "figures": figures}, indent=2) + "\n")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores and the load of the last 1, 5 and 15 minutes."""
+    cpuinfo = Path("/proc/cpuinfo")  # Linux
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that figures depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def commit() -> str:
+    """Return the commit of the checkout, marked where files differ from it; "" without git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return found.stdout.strip()
