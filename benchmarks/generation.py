@@ -126,10 +126,11 @@ class Bench:
             top_p=self.config.top_p,
         )
         began = time.process_time()
-        grammars = [
-            delta_grammar(view_of(baseline, self.config.prompt), lock_names=True)
-            for baseline in baselines
-        ]
+        written = {
+            baseline.code: delta_grammar(view_of(baseline, self.config.prompt), lock_names=True)
+            for baseline in {each.code: each for each in baselines}.values()
+        }
+        grammars = [written[baseline.code] for baseline in baselines]
         locks = _timed(Locks if skip else Stepwise)(self.tokenizer, grammars, self.llm.ends)
         self.constrained = time.process_time() - began
         decoder.decode([self.ids(baseline) for baseline in baselines], sampling, locks)
