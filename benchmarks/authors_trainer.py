@@ -249,7 +249,7 @@ def main() -> None:
             )
     finally:
         authors.close()
-    write("authors_trainer", figures)
+    print(write("authors_trainer", figures))
 
 
 if __name__ == "__main__":

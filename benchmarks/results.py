@@ -1,55 +1,61 @@
-"""Where a benchmark's figures go: results/NAME.json, with the machine and the versions."""
+"""Where benchmarks leave their figures: benchmarks/results/NAME.json, with what they depend on."""
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).with_name("results")
-PACKAGES = ("torch", "lightning", "transformers", "peft", "llguidance", "numpy")
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "lightning", "transformers", "peft", "llguidance", "datasketch", "numpy")
+
+
+def write(name: str, figures: dict[str, Any]) -> Path:
+    """Write figures with machine, load, versions, commit and date; return the file."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    found = {"name": name, "machine": machine(), "versions": versions(), "commit": commit()}
+    found["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+    path.write_text(json.dumps({**found, "figures": figures}, indent=2, allow_nan=False) + "\n")
+    return path
 
 
 def machine() -> dict[str, Any]:
-    """Return processor, cores, memory in GiB, load, and what computes beside them."""
+    """Return processor, cores, GPU if any, and the load of the last 1, 5 and 15 minutes."""
     import torch
 
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    cpuinfo = Path("/proc/cpuinfo")  # Linux
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.machine(),
+        "cpu": models[0] if models else platform.processor(),
         "cores": os.cpu_count(),
-        "memory_gib": round(pages / 2**30, 1),
-        "load": [round(each, 2) for each in os.getloadavg()],
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
-def write(name: str, figures: Mapping[str, Any]) -> None:
-    """Replace the results of one benchmark; figures are plain JSON values with units in names."""
-    git = ["git", "-C", str(FOLDER.parent), "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    found = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit or None,
-        "machine": machine(),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in PACKAGES},
-        },
-        "figures": figures,
-    }
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
-    print(f"\n{path}")
+def versions() -> dict[str, str]:
+    """Return the versions that figures depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def commit() -> str:
+    """Return the commit of the checkout, marked where files differ from it; "" without git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return found.stdout.strip()

@@ -10,12 +10,14 @@ import pytest
 from deltanas import llms
 from deltanas.config import Config, ConfigError
 from deltanas.llms import llm_needs, open_llm
-from deltanas.propose import loading
+from deltanas.propose import attention, loading
+from deltanas.propose.decoding import Decoder
 from deltanas.propose.llm import TransformersLLM
 from deltanas.propose.loading import LLMError
 from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.propose.proposer import LLMProposer
 from deltanas.propose.requirements import GB, GIB
+from deltanas.propose.sampling import SeededSampling
 from deltanas.records import Baseline, Recipe
 from deltanas.screen import DeltaError, apply_delta
 from deltanas.tune.lora import LoraSettings, LoraTuner
@@ -104,6 +106,30 @@ def test_every_family_generates_locked_is_tuned_and_reloads(
     tuner_of(again).load_adapter(tmp_path / "cycle_00")
     replies = proposer_of(config, again).propose([BASELINE] * 2, ["digits"] * 2, [0, 1])
     assert [p.reply for p in replies] == [p.reply for p in after]
+
+
+@pytest.mark.parametrize("padding", [1.0, 3.0])
+def test_greedy_replies_are_those_of_transformers(
+    family: Family, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, padding: float
+):
+    import torch
+
+    monkeypatch.setitem(attention.PADDING, "cpu", padding)
+    llm = open_llm(configured(family, toys, "llm.temperature=1e-5"))
+    prompts = [llm.tokenizer.encode(text) for text in ("x = 1", "x = 1\ny", "y = 2", "x = 1")]
+    decoder = Decoder(llm.network, ends=llm.ends, longest=12)
+    sampling = SeededSampling(range(4), temperature=1e-5, top_k=50, top_p=1)
+    for prompt, answer in zip(prompts, decoder.decode(prompts, sampling, None), strict=True):
+        ids = torch.tensor([prompt])
+        found = llm.network.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=12,
+            eos_token_id=llm.ends,
+            pad_token_id=llm.tokenizer.pad_token_id,
+        )
+        assert found[0, len(prompt) :].tolist() == answer
 
 
 def outcome(delta: str) -> str:

@@ -131,16 +131,16 @@ class Answers:
     places: Places
 
     def __init__(self, prompts: Sequence[Prompt], replies: int, longest: int) -> None:
-        """Hold up to `longest` tokens of each of `replies` answers to prompts sorted by length."""
+        """Hold up to `longest` tokens of each of `replies` answers to prompts sorted by length.
+
+        Takes the keys and values out of the prompts.
+        """
+        pairs = zip(prompts[0].keys, prompts[0].values, strict=True)
+        layers = [(key.shape[0], key.shape[2], value.shape[2]) for key, value in pairs]
+        empty = prompts[0].keys[0].new_zeros
+        self.keys = [empty(replies, heads, longest, width) for heads, width, _ in layers]
+        self.values = [empty(replies, heads, longest, width) for heads, _, width in layers]
         self.parts = _parts(prompts)
-        shape = prompts[0].keys[0].shape
-        self.keys = [
-            layer.new_zeros(replies, shape[0], longest, shape[2]) for layer in prompts[0].keys
-        ]
-        self.values = [
-            layer.new_zeros(replies, layer.shape[0], longest, layer.shape[2])
-            for layer in prompts[0].values
-        ]
 
     def place(self, runs: Sequence[tuple[int, int, int, int]]) -> None:
         """Set the next step: (prompt, slot, answer so far, new tokens) of each reply, in order."""
@@ -216,9 +216,9 @@ class _Part:
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
         self.lengths = [prompt.length for prompt in prompts]
-        layers = range(len(prompts[0].keys))
-        self.keys = [_stacked([prompt.keys[layer] for prompt in prompts]) for layer in layers]
-        self.values = [_stacked([prompt.values[layer] for prompt in prompts]) for layer in layers]
+        layers = range(len(prompts[0].keys))  # one at a time, so that memory holds one twice
+        self.keys = [_stacked([prompt.keys.pop(0) for prompt in prompts]) for _ in layers]
+        self.values = [_stacked([prompt.values.pop(0) for prompt in prompts]) for _ in layers]
         self.hidden: Tensor | None = None
         if len(set(self.lengths)) > 1:
             lengths = torch.tensor(self.lengths, device=self.keys[0].device)

@@ -76,10 +76,15 @@ class LLMProposer:
             render_prompt(self.template, baseline, dataset)
             for baseline, dataset in zip(baselines, datasets, strict=True)
         ]
-        views = [view_of(baseline, self.template) for baseline in baselines]
+        shown = {b.code: view_of(b, self.template) for b in baselines}  # siblings share theirs
+        views = [shown[baseline.code] for baseline in baselines]
         grammars = None
         if self.locked:
-            grammars = [delta_grammar(view, lock_names=self.lock_names) for view in views]
+            written = {
+                code: delta_grammar(view, lock_names=self.lock_names)
+                for code, view in shown.items()
+            }
+            grammars = [written[baseline.code] for baseline in baselines]
         replies = self.llm.generate(prompts, seeds, grammars, on_reply)
         return [
             Proposal(

@@ -20,7 +20,7 @@ BACKWARD = (
     1.5  # kept values of the layer in hand plus their gradients, as a multiple of the former
 )
 RUNTIME = GIB  # CUDA context, kernels' workspaces, rounding of the allocator: an allowance
-# Assumed speeds. The decoding loop of transformers launches kernels at this pace on data-centre
+# Assumed speeds. The layers of transformers launch their kernels at this pace on data-centre
 # GPUs; on a CPU a step reads all weights from memory once.
 GPU_STEPS = 25.0  # decoding steps a second, each one token of every reply of a batch
 CPU_BANDWIDTH = 1e10  # bytes a second
