@@ -140,21 +140,22 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Return every segment's attention over itself and its prompt (1, T, heads, width)."""
     lengths = [segment.length for segment in segments]
-    queries, keys, values = (each.split(lengths, dim=2) for each in (query, key, value))
+    queries, keys, values = (torch.split(each, lengths, dim=2) for each in (query, key, value))
     outputs = []
     for index, (length, owner, shared) in enumerate(segments):
-        seen = [keys[index], values[index]]
+        own_keys, own_values = keys[index], values[index]
         if shared:
-            seen = [
-                torch.cat((each[owner][:, :, :shared], own), dim=2)
-                for each, own in zip((keys, values), seen, strict=True)
-            ]
+            own_keys = torch.cat((keys[owner][:, :, :shared], own_keys), dim=2)
+            own_values = torch.cat((values[owner][:, :, :shared], own_values), dim=2)
         mask = None  # causal
         window = sliding_window if sliding_window is not None else length + shared
         if shared or window < length:
             mask = torch.ones(length, shared + length, dtype=torch.bool, device=query.device)
             mask = mask.tril(shared).triu(shared - window + 1)[None, None]
-        outputs.append(sdpa_attention_forward(module, queries[index], *seen, mask, **options)[0])
+        attended, _ = sdpa_attention_forward(
+            module, queries[index], own_keys, own_values, mask, **options
+        )
+        outputs.append(attended)
     return torch.cat(outputs, dim=1), None
 
 
