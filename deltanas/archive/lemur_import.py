@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -16,8 +15,10 @@ from deltanas.archive.lemur import SCHEMA, VERSION, family_of, read_meta
 from deltanas.archive.lemur_wheel import (
     NetworkText,
     Statistics,
+    Wheel,
     examined,
     listing,
+    measured,
     opened,
     recipe_columns,
     trials,
@@ -199,7 +200,7 @@ def _write_networks(
 
 def _write_trials(
     connection: sqlite3.Connection,
-    archive: zipfile.ZipFile,
+    archive: Wheel,
     statistics: list[Statistics],
     network_ids: dict[str, int],
     report: Progress,
@@ -207,6 +208,7 @@ def _write_trials(
     """Insert every trial, with datasets and recipes stored once; return the number of trials."""
     datasets: dict[tuple[str, ...], int] = {}
     recipes: dict[tuple[object, ...], int] = {}
+    known: dict[str, int] = {}  # a recipe's text to its id: most trials repeat one
     rows: list[tuple[object, ...]] = []
     for done, entry in enumerate(statistics, 1):
         if entry.network not in network_ids:
@@ -214,8 +216,12 @@ def _write_trials(
         dataset = datasets.setdefault(entry[:3], len(datasets) + 1)
         key = (dataset, entry.epoch, network_ids[entry.network])
         for number, trial in enumerate(trials(archive, entry)):
-            recipe = recipes.setdefault(recipe_columns(trial), len(recipes) + 1)
-            rows.append((*key, number, trial["accuracy"], recipe, trial["duration"]))
+            accuracy, duration, text = measured(trial)
+            recipe = known.get(text)
+            if recipe is None:
+                recipe = recipes.setdefault(recipe_columns(trial), len(recipes) + 1)
+                known[text] = recipe
+            rows.append((*key, number, accuracy, recipe, duration))
         if done % 500 == 0 or done == len(statistics):
             report("trials", done, len(statistics))
     rows.sort()  # in the order of the primary key, so that the pages are filled one by one

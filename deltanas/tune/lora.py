@@ -23,8 +23,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from deltanas.tune.curation import Pair
+from deltanas.tune.packing import Example, packed_attention
 from deltanas.tune.rendering import TuningError, render_example
-from deltanas.tune.training import DivergedError, Example, LoraSettings, fit, held_out_loss
+from deltanas.tune.training import DivergedError, LoraSettings, fit, held_out_loss
 
 __all__ = ["LoraSettings", "LoraTuner", "TuneResult"]
 
@@ -40,7 +41,7 @@ class TuneResult:
     loss_after: float | None  # of the new weights, kept or not; None: the training diverged
     kept: bool  # False: the adapter is what it was before this cycle
     steps: int  # optimizer steps
-    tokens: int  # tokens trained on, prompts and answers, over all epochs
+    tokens: int  # of all pairs over all epochs, prompts and answers; a shared prompt counts again
     seconds: float
 
 
@@ -65,14 +66,17 @@ class LoraTuner:
 
         `max_tokens` is the longest pair to train on, prompt and answer together (the LLM's
         context). Gradient checkpointing trades a second forward pass for memory.
-        Raises TuningError for a target that no layer of the LLM is named after, and for a chat
-        template that renders a prompt with its answer differently from the prompt alone.
+        Raises TuningError for a target that no layer of the LLM is named after, for a chat
+        template that renders a prompt with its answer differently from the prompt alone, and for
+        an LLM whose examples would see each other in one row.
         """
         names = {name.rpartition(".")[2] for name, _ in llm.named_modules()}
         missing = sorted(set(settings.targets) - names)
         if missing:
             raise TuningError(f"LoRA targets {missing} name no layer of {type(llm).__name__}")
         render_example(tokenizer, "ask", "say")
+        with packed_attention(llm):
+            pass  # it says here, not after a cycle, that it cannot
         self.llm = llm
         self.tokenizer = tokenizer
         self.settings = settings
@@ -113,13 +117,15 @@ class LoraTuner:
         started = time.perf_counter()
         examples = [self._example(pair) for pair in train]
         watched = [self._example(pair) for pair in held_out]
-        loss_before = held_out_loss(self.llm, watched, self.settings.batch)
+        loss_before = self._held_out_loss(watched)
         before = self._weights()
         steps, loss_after = 0, math.nan
         try:
             with self._random_state(seed), self._checkpointing():
-                steps = fit(self.llm, examples, self.settings, seed=seed)
-            loss_after = held_out_loss(self.llm, watched, self.settings.batch)
+                steps = fit(
+                    self.llm, examples, self.settings, max_tokens=self.max_tokens, seed=seed
+                )
+            loss_after = self._held_out_loss(watched)
         except DivergedError:
             pass  # a loss that stays NaN is not kept
         except BaseException:
@@ -165,6 +171,11 @@ class LoraTuner:
                 f"at most {self.max_tokens} fit, and pairs are never cut"
             )
         return tokens, start
+
+    def _held_out_loss(self, examples: Sequence[Example]) -> float:
+        return held_out_loss(
+            self.llm, examples, batch=self.settings.batch, max_tokens=self.max_tokens
+        )
 
     def _weights(self) -> dict[str, Tensor]:
         return {

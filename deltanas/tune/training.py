@@ -14,19 +14,19 @@ from typing import Literal
 
 import lightning
 import torch
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
-_IGNORED = -100  # a target that does not count, as cross_entropy names it
+from deltanas.tune.packing import Example, Row, fill, pack, packed_attention, siblings_together
+
 _PRECISION: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     torch.float32: "32-true",
     torch.bfloat16: "bf16-mixed",
     torch.float16: "16-mixed",
 }
-
-Batch = tuple[Tensor, Tensor]  # tokens (B, T); targets of the last K positions (B, K); int64
-Example = tuple[list[int], int]  # tokens, index of the answer's first
 
 
 class DivergedError(ArithmeticError):
@@ -56,65 +56,72 @@ class LoraSettings:
     lr: float = 1e-5  # AdamW, constant, > 0
     weight_decay: float = 0.01
     epochs: int = 3  # passes over the training pairs a cycle
-    batch: int = 1  # pairs a forward pass
-    accumulate: int = 8  # forward passes an optimizer step
+    batch: int = 1  # pairs a forward pass; more where they are short
+    accumulate: int = 8  # batches an optimizer step
     gradient_clip: float = 1.0  # largest L2 norm of the gradients; nn-gpt's trainer uses the same
 
 
-class Batches:
-    """Examples in batches, padded on the right; with a seed, in a new random order every epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What one forward pass may hold."""
 
-    def __init__(self, examples: Sequence[Example], size: int, seed: int | None = None) -> None:
+    tokens: int
+    targets: int
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], batch: int, max_tokens: int) -> Room:
+        """Return room for `batch` examples, be they the longest: short ones find more room."""
+        longest = max(len(tokens) - start for tokens, start in examples)
+        return cls(tokens=batch * max_tokens, targets=batch * longest)
+
+    def rows(self, examples: Sequence[Example]) -> Iterator[Row]:
+        """Yield the examples packed, in their order."""
+        return map(pack, fill(examples, most_tokens=self.tokens, most_targets=self.targets))
+
+
+class Steps:
+    """The rows of every optimizer step, in a new random order every epoch."""
+
+    def __init__(
+        self, examples: Sequence[Example], settings: LoraSettings, *, max_tokens: int, seed: int
+    ) -> None:
         self.examples = list(examples)
-        self.size = size
-        self.rng = None if seed is None else random.Random(seed)
+        self.pairs = settings.batch * settings.accumulate
+        self.room = Room.of(examples, settings.batch, max_tokens)
+        self.rng = random.Random(seed)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.size)
+        return math.ceil(len(self.examples) / self.pairs)
 
-    def __iter__(self) -> Iterator[Batch]:
-        order = self.examples.copy()
-        if self.rng is not None:
-            self.rng.shuffle(order)
-        for start in range(0, len(order), self.size):
-            yield collate(order[start : start + self.size])
+    def __iter__(self) -> Iterator[list[Row]]:
+        order = siblings_together(self.examples, self.rng)
+        for start in range(0, len(order), self.pairs):
+            yield list(self.room.rows(order[start : start + self.pairs]))
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Return tokens (B, T) and targets (B, K), where only tokens of an answer are targets.
-
-    K reaches from the earliest answer to the end. Padding is on the right, where causal
-    attention hides it from every real token, so no attention mask is needed and its token id
-    does not matter.
-    """
-    length = max(len(tokens) for tokens, _ in examples)
-    first = min(start for _, start in examples)
-    inputs = torch.zeros(len(examples), length, dtype=torch.int64)
-    targets = torch.full((len(examples), length), _IGNORED, dtype=torch.int64)
-    for row, (tokens, start) in enumerate(examples):
-        inputs[row, : len(tokens)] = torch.tensor(tokens)
-        targets[row, start : len(tokens)] = torch.tensor(tokens[start:])
-    return inputs, targets[:, first:]
-
-
-def answer_loss(llm: PreTrainedModel, batch: Batch, *, reduction: str = "mean") -> Tensor:
-    """Return the cross-entropy of the answers' tokens in nats, their mean or their sum."""
-    inputs, targets = batch  # (B, T), (B, K)
-    kept = targets.shape[1] + 1  # the position before the first target predicts it
-    logits = llm(input_ids=inputs, use_cache=False, logits_to_keep=kept).logits  # (B, K + 1, V)
-    return F.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), targets.flatten(), reduction=reduction
-    )
+def answer_loss(llm: PreTrainedModel, row: Row) -> Tensor:
+    """Return the sum of the cross-entropy of all answers' tokens, in nats."""
+    logits = llm(
+        input_ids=row.tokens,
+        position_ids=row.positions,
+        use_cache=False,
+        logits_to_keep=row.kept,
+        segments=row.segments,
+    ).logits  # (1, K, V)
+    return F.cross_entropy(logits[0].float(), row.targets, reduction="sum")
 
 
 @torch.no_grad()
-def held_out_loss(llm: PreTrainedModel, examples: Sequence[Example], batch: int) -> float:
+def held_out_loss(
+    llm: PreTrainedModel, examples: Sequence[Example], *, batch: int, max_tokens: int
+) -> float:
     """Return the mean loss per answer token in nats, without dropout; NaN stays NaN."""
     llm.train(False)
+    room = Room.of(examples, batch, max_tokens)
     total = 0.0
-    for inputs, targets in Batches(examples, batch):
-        moved = (inputs.to(llm.device), targets.to(llm.device))
-        total += answer_loss(llm, moved, reduction="sum").item()
+    with packed_attention(llm):
+        for row in room.rows(siblings_together(examples, None)):
+            total += answer_loss(llm, move_data_to_device(row, llm.device)).item()
     return total / sum(len(tokens) - start for tokens, start in examples)
 
 
@@ -125,34 +132,54 @@ class LoraModule(lightning.LightningModule):
     every fit, and the LLM stays on its device from cycle to cycle.
     """
 
-    def __init__(self, llm: PreTrainedModel, *, lr: float, weight_decay: float) -> None:
+    def __init__(self, llm: PreTrainedModel, settings: LoraSettings) -> None:
         super().__init__()
         self.outside = (llm,)  # torch registers modules, not tuples of them
-        self.lr = lr
-        self.weight_decay = weight_decay
+        self.settings = settings
+        self.automatic_optimization = False  # the rows of a step differ in number
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         weights = [weight for weight in self.outside[0].parameters() if weight.requires_grad]
-        return torch.optim.AdamW(weights, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.AdamW(
+            weights, lr=self.settings.lr, weight_decay=self.settings.weight_decay
+        )
 
     def on_train_start(self) -> None:
         self.outside[0].train()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = answer_loss(self.outside[0], batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the loss became {value} at batch {batch_idx + 1}, epoch {self.current_epoch + 1}"
-            )
-        return loss
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.clip_gradients(optimizer, gradient_clip_val=self.settings.gradient_clip)
+
+    def training_step(self, rows: Sequence[Row], batch_idx: int) -> None:
+        """Take one optimizer step on the mean loss of all its answers' tokens."""
+        optimizer = self.optimizers()
+        if not isinstance(optimizer, LightningOptimizer):
+            raise TypeError(f"one optimizer is configured, not {optimizer!r}")
+        count = sum(len(row.targets) for row in rows)
+        for row in rows:
+            loss = answer_loss(self.outside[0], row) / count
+            value = loss.item()
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"the loss became {value} at step {batch_idx + 1},"
+                    f" epoch {self.current_epoch + 1}"
+                )
+            self.manual_backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def fit(
-    llm: PreTrainedModel, examples: Sequence[Example], settings: LoraSettings, *, seed: int
+    llm: PreTrainedModel,
+    examples: Sequence[Example],
+    settings: LoraSettings,
+    *,
+    max_tokens: int,
+    seed: int,
 ) -> int:
     """Train the LLM's trainable weights, which are its adapter's; return the optimizer steps.
 
+    A step takes `batch * accumulate` examples, in passes of at most `batch * max_tokens` tokens.
     Draws from torch's global generators (dropout); the LLM is left in training mode.
     Raises DivergedError at the first loss that is not finite.
     """
@@ -162,18 +189,18 @@ def fit(
             devices=[llm.device.index or 0] if llm.device.type == "cuda" else 1,
             precision=_PRECISION[llm.dtype],
             max_epochs=settings.epochs,
-            accumulate_grad_batches=settings.accumulate,
-            gradient_clip_val=settings.gradient_clip,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        module = LoraModule(llm, lr=settings.lr, weight_decay=settings.weight_decay)
+        module = LoraModule(llm, settings)
+        steps = Steps(examples, settings, max_tokens=max_tokens, seed=seed)
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(module, Batches(examples, settings.batch, seed))
+            with packed_attention(llm):
+                trainer.fit(module, steps)
         except SystemExit as leaving:
             if not isinstance(leaving.__context__, KeyboardInterrupt):
                 raise

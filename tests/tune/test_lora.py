@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from deltanas.tune.lora import LoraSettings, LoraTuner
 from deltanas.tune.rendering import render_example
-from deltanas.tune.training import answer_loss, collate, held_out_loss
+from deltanas.tune.training import held_out_loss
 from tests.tune.pairs import make_pair
 
 PAIRS = [make_pair(number) for number in range(3)]
@@ -58,26 +58,39 @@ def logits_of(llm: LlamaForCausalLM) -> Tensor:
     return llm(torch.arange(4, 60).unsqueeze(0)).logits
 
 
-def test_only_the_answer_is_learned(
+def test_the_loss_counts_answer_tokens_alike(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     rows = [
         render_example(tokenizer, pair.prompt, pair.answer)
         for pair in (make_pair(1), make_pair(22, prompt="longer\nx = 22\n"))
     ]
-    inputs, targets = collate(rows)
-    first = inputs.shape[1] - targets.shape[1]
-    for row, (tokens, start) in enumerate(rows):
-        answer = [-100] * (start - first) + tokens[start:]
-        assert targets[row, : len(answer)].tolist() == answer
-        assert set(targets[row, len(answer) :].tolist()) <= {-100}
     losses = []
     for tokens, start in rows:  # one at a time, from all logits
         logits = llm(torch.tensor([tokens])).logits[0, start - 1 : -1]
         losses.append(F.cross_entropy(logits, torch.tensor(tokens[start:]), reduction="sum"))
-    count = sum(len(tokens) - start for tokens, start in rows)
-    torch.testing.assert_close(answer_loss(llm, (inputs, targets)), sum(losses) / count)
-    assert held_out_loss(llm, rows, 1) == pytest.approx(sum(losses).item() / count)
+    mean = sum(losses).item() / sum(len(tokens) - start for tokens, start in rows)
+    for batch in (1, 2):
+        assert held_out_loss(llm, rows, batch=batch, max_tokens=50) == pytest.approx(mean)
+
+
+def test_a_step_is_one_step_however_many_passes_it_takes(
+    llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    answers = ["a", "b" * 20, "c" * 5]
+    pairs = [make_pair(number, answer=answer) for number, answer in enumerate(answers)]
+    start = {name: weight.clone() for name, weight in llm.state_dict().items()}
+    ends = []
+    for batch, accumulate in ((3, 1), (1, 3)):
+        copy = LlamaForCausalLM(llm.config).eval()
+        copy.load_state_dict(start)
+        tuner = make_tuner(
+            copy, tokenizer, max_tokens=60, batch=batch, accumulate=accumulate, dropout=0.0
+        )
+        assert tuner.tune(pairs, pairs, seed=0, directory=tmp_path / "cycle_00").steps == 4
+        ends.append(weights_of(copy, trainable=True))
+    for name, weight in ends[0].items():
+        torch.testing.assert_close(ends[1][name], weight)
 
 
 def test_tuning_learns_and_leaves_the_llm_ready(
