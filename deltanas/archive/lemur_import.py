@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -15,10 +16,8 @@ from deltanas.archive.lemur import SCHEMA, VERSION, family_of, read_meta
 from deltanas.archive.lemur_wheel import (
     NetworkText,
     Statistics,
-    Wheel,
     examined,
     listing,
-    measured,
     opened,
     recipe_columns,
     trials,
@@ -200,7 +199,7 @@ def _write_networks(
 
 def _write_trials(
     connection: sqlite3.Connection,
-    archive: Wheel,
+    archive: zipfile.ZipFile,
     statistics: list[Statistics],
     network_ids: dict[str, int],
     report: Progress,
@@ -208,7 +207,6 @@ def _write_trials(
     """Insert every trial, with datasets and recipes stored once; return the number of trials."""
     datasets: dict[tuple[str, ...], int] = {}
     recipes: dict[tuple[object, ...], int] = {}
-    known: dict[str, int] = {}  # a recipe's text to its id: most trials repeat one
     rows: list[tuple[object, ...]] = []
     for done, entry in enumerate(statistics, 1):
         if entry.network not in network_ids:
@@ -216,12 +214,8 @@ def _write_trials(
         dataset = datasets.setdefault(entry[:3], len(datasets) + 1)
         key = (dataset, entry.epoch, network_ids[entry.network])
         for number, trial in enumerate(trials(archive, entry)):
-            accuracy, duration, text = measured(trial)
-            recipe = known.get(text)
-            if recipe is None:
-                recipe = recipes.setdefault(recipe_columns(trial), len(recipes) + 1)
-                known[text] = recipe
-            rows.append((*key, number, accuracy, recipe, duration))
+            recipe = recipes.setdefault(recipe_columns(trial), len(recipes) + 1)
+            rows.append((*key, number, trial["accuracy"], recipe, trial["duration"]))
         if done % 500 == 0 or done == len(statistics):
             report("trials", done, len(statistics))
     rows.sort()  # in the order of the primary key, so that the pages are filled one by one
