@@ -48,7 +48,8 @@ ATTACKS = (
     _trained("patch_exit", "training", "os._exit = lambda code: None"),
     _killed("patch_json", "training", "json.dumps = lambda *a, **k: '[' * 60_000"),
     _trained("answer_early", "training", _CLAIM + _SEND),
-    _trained("answer_at_import", "import", _CLAIM + _SEND),
+    _killed("answer_at_import", "import", _CLAIM + _SEND, "bytes of logits"),
+    _killed("answer_the_check", "import", _CLAIM + "C['rows'] = 0" + _SEND, "bytes of logits"),
     _killed(
         "claim_infrastructure", "init", _CLAIM + "header['verdict'] = 'infrastructure'" + _SEND
     ),
