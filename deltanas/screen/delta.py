@@ -12,7 +12,7 @@ from deltanas.records import Verdict
 from deltanas.source import fingerprint
 
 _TAGGED = re.compile(
-    r"^(?:[^\s+-].*)?<delta>[ \t]*\n(.*?)(?:</delta>|\Z)", re.MULTILINE | re.DOTALL
+    r"^(?:[^\s+-][^\n]*)?<delta>[ \t]*\n(.*?)(?:</delta>|\Z)", re.MULTILINE | re.DOTALL
 )
 _FENCED = re.compile(r"^```[\w+-]*[ \t]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
 _HUNK = re.compile(r"^@@(?: -(?P<old>\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*| (?:\.\.\. )?@@.*)?[ \t]*$")

@@ -62,11 +62,13 @@ def known_edit(stem: str, seed: int) -> tuple[str, str, str]:
     raise AssertionError(f"no edit of {stem} was found")
 
 
-def _fence(delta: str, rng: Random) -> str:
+def fence(delta: str, rng: Random) -> str:
+    """Return the delta in a code fence."""
     return f"I change it.\n```{rng.choice(('', 'diff', 'patch'))}\n{delta}```\nDone."
 
 
-def _tag(delta: str, rng: Random) -> str:
+def tag(delta: str, rng: Random) -> str:
+    """Return the delta in tags, of which the second may be missing."""
     end = rng.choice(("</delta>", "", "</delta>\nThat is all.\n"))
     return f"{rng.choice(('', 'Here: '))}<delta>\n{delta}{end}"
 
@@ -114,7 +116,7 @@ KEEPING: tuple[tuple[Mangle, ...], ...] = (  # one of each row at most, in this 
     (_section,),
     (_no_newline,),
     (_git_header, _no_file_header),
-    (_fence, _tag),
+    (fence, tag),
     (_carriage_returns,),
 )
 

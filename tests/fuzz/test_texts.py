@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from deltanas.screen import DeltaError, PolicyError, apply_delta, check_policy, extract_delta
 from deltanas.screen.network import extract_network
-from tests.fuzz.mangling import STEMS, keep, known_edit, mutilate, readings
+from tests.fuzz.mangling import STEMS, fence, keep, known_edit, mutilate, readings, tag
 
+QUOTES = ("'''", '"""')
 LIMIT_S = 0.1  # of processor time, for one call
-QUICK, MANY = 250, 5000  # examples of each of the four tests
+QUICK, MANY = 200, 4000  # examples of each of the five tests
 
 edits = st.builds(known_edit, st.sampled_from(STEMS), st.integers(0, 9))
 draws = st.integers(0, 2**32).map(Random)
@@ -43,6 +44,13 @@ def check_kept(edit: tuple[str, str, str], rng: Random) -> None:
     assert in_time(lambda: apply_delta(before, extract_delta(reply))) == after, reply
 
 
+def check_doubled(edit: tuple[str, str, str], rng: Random) -> None:
+    """A reply of two deltas is refused: taking one would drop edits."""
+    before, delta, _ = edit
+    reply = "".join(f"{wrap(delta, rng)}\n" for wrap in rng.choice(((fence,) * 2, (tag,) * 2)))
+    assert in_time(lambda: apply_delta(before, reply)) is None, reply
+
+
 def check_mutilated(edit: tuple[str, str, str], rng: Random) -> None:
     before, delta, _ = edit
     reply = mutilate(keep(delta, rng), rng, rng.randint(1, 4))
@@ -61,14 +69,15 @@ def check_screened(edit: tuple[str, str, str], rng: Random) -> None:
 
 def check_network_reply(edit: tuple[str, str, str], rng: Random) -> None:
     before, _, after = edit
-    reply = mutilate(f"It is:\n```python\n{after}```\n", rng, rng.randint(1, 4))
+    text = after if rng.random() < 0.7 else f"text = {rng.choice(QUOTES)}\n{after}"
+    reply = mutilate(f"It is:\n```python\n{text}```\n", rng, rng.randint(1, 4))
     code = in_time(lambda: extract_network(reply, before))
     if code is not None:
         in_time(lambda: check_policy(before, code))
 
 
 CHECKS = pytest.mark.parametrize(
-    "check", [check_kept, check_mutilated, check_screened, check_network_reply]
+    "check", [check_kept, check_doubled, check_mutilated, check_screened, check_network_reply]
 )
 
 

@@ -6,7 +6,7 @@ from deltanas.archive.builtin_archive import source
 from deltanas.records import Verdict
 from deltanas.screen.delta import DeltaError
 from deltanas.screen.network import extract_network
-from deltanas.screen.policy import check_policy
+from deltanas.screen.policy import PolicyError, check_policy
 from deltanas.source import frozen_lines
 
 
@@ -68,3 +68,9 @@ def test_the_baseline_again_is_no_change(code: str):
 def test_broken_python_is_left_to_the_next_gate(code: str):
     broken = "class Net(nn.Module:\n    pass\n"
     assert extract_network(broken, code) == broken
+
+
+def test_a_class_in_a_string_is_left_to_the_next_gate(code: str):
+    text = 'text = """\nclass Net:\n"""\n'
+    with pytest.raises(PolicyError, match="0 top-level classes Net"):
+        check_policy(code, extract_network(text, code))
