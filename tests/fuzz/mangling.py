@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from random import Random
 
 from deltanas.archive.builtin_archive import NETWORKS, source
-from deltanas.propose.random_edit import EditError, random_edit, unified_delta
+from deltanas.propose.random_edit import EditError, random_edit
 
 Mangle = Callable[[str, Random], str]
 
@@ -50,15 +51,17 @@ NASTY = (
 
 
 @cache
-def known_edit(stem: str, seed: int) -> tuple[str, str, str]:
-    """Return a built-in network, a delta and the network that it gives."""
+def known_edit(stem: str, seed: int, context: int) -> tuple[str, str, str]:
+    """Return a built-in network, a delta with this many lines of context, and what it gives."""
     before = source(stem)
     for attempt in range(100):
         try:
             after = random_edit(before, Random(f"{seed}/{attempt}"))
         except EditError:
             continue
-        return before, unified_delta(before, after), after
+        texts = [text.splitlines(keepends=True) for text in (before, after)]
+        delta = difflib.unified_diff(*texts, "baseline.py", "improved.py", n=context)
+        return before, "".join(delta), after
     raise AssertionError(f"no edit of {stem} was found")
 
 
@@ -130,7 +133,15 @@ def keep(delta: str, rng: Random) -> str:
 
 
 def mutilate(text: str, rng: Random, times: int) -> str:
-    """Return a text with some lines or characters lost, moved, doubled, changed or added."""
+    """Return a text with hunks, lines or characters lost, moved, doubled, changed or added."""
+    if rng.random() < 0.3:
+        head, *hunks = re.split(r"^(?=@@)", text, flags=re.MULTILINE)
+        hunks += rng.choices(hunks, k=rng.randrange(2)) if hunks else []
+        rng.shuffle(hunks)
+        text = "".join((head, *hunks))
+    if rng.random() < 0.3:
+        shift = rng.randrange(-20, 20)
+        text = re.sub(r"(?<=^@@ -)\d+", lambda m: str(abs(int(m[0]) + shift)), text, flags=re.M)
     for _ in range(times):
         lines = text.split("\n")
         at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
