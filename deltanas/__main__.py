@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -36,7 +37,10 @@ register()
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _run(node: DictConfig) -> None:
-    _search(from_hydra(node), Path(HydraConfig.get().runtime.output_dir))
+    config, job = from_hydra(node), HydraConfig.get()
+    if job.mode is RunMode.MULTIRUN and config.tracker.group is None:
+        config.tracker.group = Path(job.sweep.dir).name
+    _search(config, Path(job.runtime.output_dir))
 
 
 def _resume(directory: Path) -> None:

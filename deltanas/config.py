@@ -221,7 +221,7 @@ class TrackerConfig:
     name: str = MISSING
     project: str = "deltanas"
     entity: str | None = None
-    group: str | None = None
+    group: str | None = None  # null: the jobs of a sweep share its folder's name
     mode: str = "offline"  # offline or online
 
 

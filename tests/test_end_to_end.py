@@ -191,3 +191,24 @@ def test_an_unwritable_run_directory_is_named(tmp_path: Path):
     assert process.returncode == 2
     assert str(blocker) in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_the_jobs_of_a_sweep_are_one_group(tmp_path: Path):
+    sweep = tmp_path / "sweep"
+    process = subprocess.run(
+        [
+            *(sys.executable, "-m", "deltanas", "--multirun", f"hydra.sweep.dir={sweep}"),
+            *("seed=1,2", "ablation=random_edit", "tracker=none"),
+            *("protocol.cycles=1", "protocol.candidates=2", "protocol.finalists=0"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert process.returncode == 0, process.stderr
+    for job in ("0", "1"):
+        with sqlite3.connect(sweep / job / "run.sqlite") as connection:
+            ((text,),) = connection.execute("SELECT value FROM meta WHERE key = 'config'")
+        connection.close()
+        assert json.loads(text)["tracker"]["group"] == "sweep"
