@@ -106,6 +106,14 @@ def _sentence(error: BaseException) -> str:
             layer = ""
             line = f" (line {number}: {linecache.getline(FILENAME, number).strip()[:80]})"
         elif isinstance(module, nn.Module) and type(module).__module__.startswith("torch.nn."):
-            layer = f" in {type(module).__name__}({module.extra_repr()[:60]})"
+            layer = f" in {type(module).__name__}({_described(module)[:60]})"
     room = REASON_CAP - len(layer) - len(line) - 60
     return f"{type(error).__name__}: {text[:room]}{layer}{line}"
+
+
+def _described(module: nn.Module) -> str:
+    """Return the arguments of a layer; none where its constructor got no further."""
+    try:
+        return str(module.extra_repr())
+    except AttributeError:
+        return ""

@@ -83,6 +83,8 @@ BUILD_FAILS = [
     ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("open('/etc/no/such/file')", "No such file or directory: '<path>'"),
     ("raise ValueError('ab ' * 10_000)", "ValueError: ab ab"),
+    ("nn.BatchNorm2d(None)", "must be tuple of ints, not NoneType in BatchNorm2d()"),
+    ("nn.Conv2d(1, 1, 1, padding='x')", "Invalid padding string 'x'"),
 ]
 
 
