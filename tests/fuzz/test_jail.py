@@ -104,6 +104,7 @@ def check(executor: LocalExecutor, count: int) -> None:
     assert found.keys() == codes.keys()
     for name, evaluation in found.items():
         assert evaluation.verdict in ENDINGS, (evaluation, codes[name])
+        assert "ended with status" not in evaluation.reason, codes[name]
     counts = Counter(evaluation.verdict for evaluation in found.values())
     assert counts[Verdict.TRAINED] < count, counts
     assert counts[Verdict.BUILD] > 0, counts
