@@ -182,7 +182,7 @@ def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes
 
 
 def _trusted(module: CandidateModule, batches: TrainingBatches) -> None:
-    """Train by Lightning's Fabric, which costs less than its Trainer (benchmarks/evaluation.py)."""
+    """Train by Lightning's Fabric: cheaper than its Trainer (benchmarks/evaluation.py)."""
     fabric = lightning.Fabric(accelerator="cpu", devices=1)
     stepped, optimizer = fabric.setup(module, module.configure_optimizers())
     for epoch in range(module.epochs):
