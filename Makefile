@@ -24,7 +24,7 @@ lemur: $(READY)  ## Fetch the LEMUR archive (103 MB) for archive=lemur
 	@$(BIN)/deltanas-lemur fetch $(ARGS)
 
 test: $(READY)  ## Run the quick tests; ARGS="-k novelty" is passed to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(READY)  ## Run the slow tests only
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -14,7 +14,7 @@ import pytest
 from deltanas.evaluate import ImageData, LocalExecutor, SickMachineError
 from deltanas.records import Evaluation, Verdict
 from tests.evaluate.networks import make_job, network
-from tests.evaluate.processes import lanes, wait_for
+from tests.evaluate.processes import descendants, lanes
 
 SLOW = network(training="time.sleep(0.02)")
 CRASH = network(training="os.kill(os.getpid(), signal.SIGSEGV)")
@@ -100,16 +100,10 @@ def test_a_network_that_fell_to_a_sick_worker_scores_as_if_nothing_had_been(
     found: list[Evaluation] = []
     thread = threading.Thread(target=lambda: found.append(evaluate(executor, SLOW, SLOW)))
     thread.start()
-    killed: set[int] = set()
-    while len(killed) < 2:  # the network, and then its canary
-        (child,) = wait_for(
-            lambda: [
-                lane[2] for lane in lanes() if lane[:2] == [zygote, worker] and len(lane) == 3
-            ]
-        )
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        killed.add(child)
+    while worker in descendants(zygote):
+        for child in descendants(worker):  # of the network, and then of its canary
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
     thread.join()
     assert found[0].verdict is Verdict.TRAINED
     assert found[0].curve == healthy.curve
