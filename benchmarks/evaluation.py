@@ -20,12 +20,11 @@ import logging
 import mmap
 import os
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-
-os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
 import lightning
 import numpy as np
@@ -34,7 +33,7 @@ from results import write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.evaluate import ImageData, LocalExecutor, choose, load_data, supervise
+from deltanas.evaluate import ImageData, LocalExecutor, choose, huge_pages, load_data, supervise
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.child import answer, answer_cap
 from deltanas.evaluate.jail import Jail, prepare
@@ -47,6 +46,7 @@ from deltanas.evaluate.train import (
     TrainingData,
     train,
 )
+from deltanas.evaluate.worker import environment
 from deltanas.records import Baseline, Job, Verdict
 
 NETWORKS = ("resnet_basic", "mobilenet_v1", "densenet", "vgg", "squeezenet", "convmixer")
@@ -101,6 +101,7 @@ def parts(baselines: list[Baseline], images: ImageData, rounds: int) -> dict[str
     jail = prepare(choose("auto").tier)
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for job in jobs:
@@ -225,6 +226,9 @@ def loops(baselines: list[Baseline], images: ImageData, rounds: int) -> dict[str
 
 
 def main() -> None:
+    settings = environment(threads=1)
+    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # on both
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ def this_machine() -> Machine | None:
 def call(number: int, *arguments: object) -> int:
     """Make one system call, every number as wide as a register. Raises OSError."""
     wide = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
-    result = int(_libc.syscall(ctypes.c_long(number), *wide))
+    result = int(libc.syscall(ctypes.c_long(number), *wide))
     if result < 0:
         raise _last_error(f"system call {number}")
     return result
@@ -46,7 +46,7 @@ def call(number: int, *arguments: object) -> int:
 
 def prctl(option: int, value: int) -> None:
     """Set one property of this process. Raises OSError."""
-    if _libc.prctl(option, ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3):
+    if libc.prctl(option, ctypes.c_ulong(value), *[ctypes.c_ulong(0)] * 3):
         raise _last_error(f"prctl({option}, {value})")
 
 

@@ -107,7 +107,7 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(self._threads),
+                env=environment(self._threads),
                 start_new_session=True,
             )
         with suppress(BrokenPipeError):  # it died already; `_ask` finds out
@@ -142,7 +142,7 @@ class Zygote:
         os.close(self._log)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """Return all that the zygote may know of its surroundings: no keys, no PATH, no home."""
     here = str(Path(deltanas.__file__).parents[1])
     inherited = os.environ.get("PYTHONPATH")
@@ -154,4 +154,5 @@ def _environment(threads: int) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew
         "MALLOC_TRIM_THRESHOLD_": "8000000000",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the heap grows in huge pages
     }

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import torch
 from numpy.typing import NDArray
 
+from deltanas.evaluate import huge_pages
 from deltanas.evaluate.channel import (
     GREETING,
     ChannelClosed,
@@ -108,6 +109,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     os.environ.clear()  # what it was for is read; so every child finds it empty already
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
+    huge_pages.collapse()
     try:
         jail = prepare(tier)
     except JailError as error:

@@ -145,6 +145,7 @@ def test_a_candidate_finds_an_empty_environment(
     assert "PATH" in os.environ
     assert names <= {
         "CUDA_VISIBLE_DEVICES",
+        "GLIBC_TUNABLES",
         "MALLOC_MMAP_THRESHOLD_",
         "MALLOC_TRIM_THRESHOLD_",
         "OMP_NUM_THREADS",
