@@ -39,13 +39,8 @@ from deltanas.evaluate.child import answer, answer_cap
 from deltanas.evaluate.jail import Jail, prepare
 from deltanas.evaluate.network import build, load_class
 from deltanas.evaluate.score import judge
-from deltanas.evaluate.train import (
-    GRADIENT_CLIP,
-    CandidateModule,
-    TrainingBatches,
-    TrainingData,
-    train,
-)
+from deltanas.evaluate.train import GRADIENT_CLIP, CandidateModule, train
+from deltanas.evaluate.training_data import TrainingBatches, TrainingData
 from deltanas.evaluate.worker import environment
 from deltanas.records import Baseline, Job, Verdict
 
@@ -173,7 +168,7 @@ def fresh(
 
 def with_fabric(baseline: Baseline, data: TrainingData) -> None:
     job = Job(job_id="loop", code=baseline.code, recipe=baseline.recipe, seed=1)
-    train(load_class(baseline.code), job, data)
+    train(load_class(baseline.code), job, data, torch.device("cpu"))
 
 
 def with_trainer(baseline: Baseline, data: TrainingData) -> None:

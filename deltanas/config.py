@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -79,7 +79,7 @@ class TrainerLoop(Enum):
     own = "own"  # the network's own train_setup and learn, as LEMUR's trainer does it
 
 
-def _bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
+def bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
     """Return a field whose value must lie in [low, high], or in (low, high] when open."""
     return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
 
@@ -93,13 +93,13 @@ class LLMConfig:
     dtype: str = "bfloat16"  # of weights and arithmetic: float32, bfloat16, float16
     quantization: str = "none"  # nf4: weights in 4 bits, needs the extra `quant`
     device: str = "auto"  # auto: the GPU if there is one
-    context: int = _bounded(4096, 64)  # tokens of prompt and answer together
-    max_new_tokens: int = _bounded(1024, 1)
-    full_max_new_tokens: int = _bounded(2048, 1)  # where generation=full asks for networks
-    temperature: float = _bounded(0.35, 0.0, open_low=True)
-    top_k: int = _bounded(50, 1)
-    top_p: float = _bounded(0.9, 0.0, 1.0, open_low=True)
-    batch: int = _bounded(8, 1)  # replies sampled at once
+    context: int = bounded(4096, 64)  # tokens of prompt and answer together
+    max_new_tokens: int = bounded(1024, 1)
+    full_max_new_tokens: int = bounded(2048, 1)  # where generation=full asks for networks
+    temperature: float = bounded(0.35, 0.0, open_low=True)
+    top_k: int = bounded(50, 1)
+    top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)
+    batch: int = bounded(8, 1)  # replies sampled at once
     stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
     lora_targets: list[str] = field(
         default_factory=lambda: (
@@ -117,8 +117,8 @@ class ImageSetConfig:
     """One image set, and from which proxy accuracy on a candidate may join its pool."""
 
     name: str = MISSING
-    gate: float | None = _bounded(None, 0.0, 1.0)  # proxy accuracy; null: each member's own
-    image_size: int = _bounded(32, 8, 512)  # pixels that images are stored at
+    gate: float | None = bounded(None, 0.0, 1.0)  # proxy accuracy; null: each member's own
+    image_size: int = bounded(32, 8, 512)  # pixels that images are stored at
     root: str | None = None  # folder with the files of all sets; null: the user's data folder
 
 
@@ -145,8 +145,8 @@ class ArchiveConfig:
 
     name: str = MISSING
     path: str | None = None  # LEMUR's SQLite file; null: the user's cache folder
-    max_lines: int = _bounded(400, 10)  # of a baseline's source
-    max_image_size: int = _bounded(64, 8)  # pixels that a baseline's recipe may ask for
+    max_lines: int = bounded(400, 10)  # of a baseline's source
+    max_image_size: int = bounded(64, 8)  # pixels that a baseline's recipe may ask for
 
 
 @dataclass
@@ -154,17 +154,17 @@ class ProtocolConfig:
     """How much is searched, and what a candidate may cost."""
 
     name: str = MISSING
-    cycles: int = _bounded(4, 1)
-    candidates: int = _bounded(12, 1)  # attempts per cycle
+    cycles: int = bounded(4, 1)
+    candidates: int = bounded(12, 1)  # attempts per cycle
     grow_pool: bool = True  # admitted candidates become baselines
-    finalists: int = _bounded(8, 0)  # trained again, for longer; 0: no study
+    finalists: int = bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
-    finalist_epochs: int = _bounded(50, 2)
-    finalist_repeats: int = _bounded(0, 0)  # finalists trained again with another seed; 0: none
-    timeout_s: float = _bounded(600.0, 0.0, open_low=True)  # wall time of one proxy epoch
-    memory_gb: float = _bounded(4.0, 0.5)  # of one worker
-    max_parameters: int = _bounded(50_000_000, 1)
-    max_macs: int = _bounded(5_000_000_000, 1)  # of one image
+    finalist_epochs: int = bounded(50, 2)
+    finalist_repeats: int = bounded(0, 0)  # finalists trained again with another seed; 0: none
+    timeout_s: float = bounded(600.0, 0.0, open_low=True)  # wall time of one proxy epoch
+    memory_gb: float = bounded(4.0, 0.5)  # of one worker
+    max_parameters: int = bounded(50_000_000, 1)
+    max_macs: int = bounded(5_000_000_000, 1)  # of one image
 
 
 @dataclass
@@ -172,9 +172,9 @@ class NoveltyConfig:
     """MinHash-Jaccard similarity to every known network (paper: 256, 10 characters, 0.90)."""
 
     gate: NoveltyGate = NoveltyGate.admission
-    threshold: float = _bounded(0.90, 0.0, 1.0)  # novel below it
-    permutations: int = _bounded(256, 16)
-    shingle: int = _bounded(10, 1)  # characters
+    threshold: float = bounded(0.90, 0.0, 1.0)  # novel below it
+    permutations: int = bounded(256, 16)
+    shingle: int = bounded(10, 1)  # characters
 
 
 @dataclass
@@ -184,17 +184,17 @@ class LoraConfig:
     enabled: bool = True
     corpus: Corpus = Corpus.own
     curation: Curation = Curation.balanced
-    r: int = _bounded(32, 1)
-    alpha: int = _bounded(32, 1)
-    dropout: float = _bounded(0.05, 0.0, 1.0)
-    lr: float = _bounded(1e-5, 0.0, open_low=True)
-    weight_decay: float = _bounded(0.01, 0.0)
-    epochs: int = _bounded(3, 1)
-    batch: int = _bounded(1, 1)
-    accumulate: int = _bounded(8, 1)
-    pairs: int = _bounded(256, 1)  # at most, per cycle
-    minimum_gain: float = _bounded(0.0, -1.0, 1.0)  # proxy accuracy over the parent's
-    per_baseline: int = _bounded(4, 1)  # pairs of one baseline, at most
+    r: int = bounded(32, 1)
+    alpha: int = bounded(32, 1)
+    dropout: float = bounded(0.05, 0.0, 1.0)
+    lr: float = bounded(1e-5, 0.0, open_low=True)
+    weight_decay: float = bounded(0.01, 0.0)
+    epochs: int = bounded(3, 1)
+    batch: int = bounded(1, 1)
+    accumulate: int = bounded(8, 1)
+    pairs: int = bounded(256, 1)  # at most, per cycle
+    minimum_gain: float = bounded(0.0, -1.0, 1.0)  # proxy accuracy over the parent's
+    per_baseline: int = bounded(4, 1)  # pairs of one baseline, at most
 
 
 @dataclass
@@ -202,6 +202,16 @@ class TrainerConfig:
     """How candidates, baselines and finalists are trained."""
 
     loop: TrainerLoop = TrainerLoop.trusted
+    precision: str = "float32"  # or bfloat16, for products and convolutions in our loop
+    channels_last: bool = False  # memory format that tensor cores prefer
+
+    def options(self) -> dict[str, Any]:
+        """Return what every job says of its training."""
+        return {
+            "loop": self.loop.value,
+            "precision": self.precision,
+            "channels_last": self.channels_last,
+        }
 
 
 @dataclass
@@ -209,8 +219,9 @@ class ExecutorConfig:
     """Where candidates are evaluated."""
 
     name: str = MISSING
-    workers: int | None = None  # null: one per core
-    threads: int = _bounded(1, 1)  # per worker
+    device: str = "cpu"  # or cuda: candidates train on the GPUs of this machine
+    workers: int | None = None  # null: one per core, and at most four per GPU
+    threads: int = bounded(1, 1)  # per worker
     jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
 
 
@@ -229,7 +240,7 @@ class TrackerConfig:
 class Config:
     """One search."""
 
-    seed: int = _bounded(42, 0, 2**31 - 1)
+    seed: int = bounded(42, 0, 2**31 - 1)
     proposer: ProposerKind = ProposerKind.llm
     generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
@@ -254,24 +265,14 @@ class Config:
         return self.llm.full_max_new_tokens if full else self.llm.max_new_tokens
 
 
-@dataclass
-class RecipeConfig:
-    """How `deltanas-evaluate` trains a network; in a search every baseline has its own recipe."""
-
-    lr: float = _bounded(MISSING, 0.0, open_low=True)  # of SGD
-    momentum: float = _bounded(MISSING, 0.0, 1.0)  # of SGD
-    batch: int = _bounded(MISSING, 1)  # images per step
-    image_size: int = _bounded(MISSING, 1, 512)  # pixels that images are resized to
-    flip: bool = MISSING  # random horizontal flips of training images
-    dropout: float | None = _bounded(MISSING, 0.0, 1.0)  # null: prm has no dropout
-
-
 CHOICES = {
     "llm.dtype": ("float32", "bfloat16", "float16"),
     "llm.quantization": ("none", "nf4"),
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),
+    "executor.device": ("cpu", "cuda"),
+    "trainer.precision": ("float32", "bfloat16"),
     "executor.jail": ("auto", "strong", "noopen", "weak"),
     "archive.name": ("builtin", "lemur"),
 }
@@ -279,21 +280,26 @@ CHOICES = {
 
 def check(config: Config) -> None:
     """Raise ConfigError naming every value out of its range, with what was found and must hold."""
-    faults = list(_faults(config))
+    faults = list(faults_of(config))
     if config.dataset.members and config.dataset.image_size != ImageSetConfig.image_size:
         faults.append("dataset.image_size is set, but each member of the dataset has its own")
+    if config.trainer.loop is TrainerLoop.own and config.trainer.precision != "float32":
+        faults.append(
+            f"trainer.precision={config.trainer.precision} is for trainer.loop=trusted; a network"
+            " that trains itself chooses its own, so it must be float32"
+        )
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def _faults(node: Any, prefix: str = "") -> Iterator[str]:
+def faults_of(node: Any, prefix: str = "") -> Iterator[str]:
     for each in fields(node):
         value, key = getattr(node, each.name), f"{prefix}{each.name}"
         if is_dataclass(value):
-            yield from _faults(value, f"{key}.")
+            yield from faults_of(value, f"{key}.")
         elif isinstance(value, dict):
             for name, member in value.items():
-                yield from _faults(member, f"{key}.{name}.")
+                yield from faults_of(member, f"{key}.{name}.")
         elif key in CHOICES and value not in CHOICES[key]:
             yield f"{key}={value} is unknown; it must be one of {', '.join(CHOICES[key])}"
         elif each.metadata and isinstance(value, int | float):
@@ -323,21 +329,6 @@ def from_hydra(node: Any) -> Config:
     check(config)
     _settle_paths(config)
     return config
-
-
-def recipe_from(defaults: Mapping[str, Any], words: Sequence[str]) -> RecipeConfig:
-    """Return the recipe of these defaults, changed by words such as `recipe.lr=0.1`.
-
-    Raises ConfigError, and OmegaConf's errors for unknown keys and values of another type.
-    """
-    known = {each.name: defaults[each.name] for each in fields(RecipeConfig)}
-    schema = OmegaConf.create({"recipe": OmegaConf.structured(RecipeConfig(**known))})
-    node = OmegaConf.merge(schema, OmegaConf.from_dotlist(list(words)))
-    recipe: Any = OmegaConf.to_object(node.recipe)
-    faults = list(_faults(recipe, "recipe."))
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return RecipeConfig(**vars(recipe))
 
 
 def _settle_paths(config: Config) -> None:

@@ -99,7 +99,8 @@ def _configured(overrides: Sequence[str]) -> tuple[Config, Recipe]:
 
     from deltanas.__main__ import CONF
     from deltanas.archive.builtin_archive import common_recipe
-    from deltanas.config import ConfigError, from_hydra, recipe_from, register
+    from deltanas.config import ConfigError, from_hydra, register
+    from deltanas.recipe import recipe_from
 
     own = [word for word in overrides if word.startswith("recipe.")]
     register()
@@ -134,7 +135,14 @@ def _judge(
     from deltanas.screen.policy import PolicyError, check_network
 
     (one,) = config.dataset.sets()
-    job = Job(job_id="network", code=code, dataset=one.name, recipe=recipe, seed=config.seed)
+    job = Job(
+        job_id="network",
+        code=code,
+        dataset=one.name,
+        recipe=recipe,
+        seed=config.seed,
+        **config.trainer.options(),
+    )
     try:
         check_network(code)
     except PolicyError as error:
@@ -150,7 +158,7 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
     """Print verdict, reason, accuracies, resources and recipe for people."""
     from rich.table import Table
 
-    from deltanas.config import RecipeConfig
+    from deltanas.recipe import RecipeConfig
     from deltanas.record.formats import NOT_MEASURED, count, duration, percent
 
     console.print(f"{found.verdict}: {found.verdict.advice}", markup=False, highlight=False)

@@ -15,6 +15,7 @@ from typing import Literal
 Scaling = Literal["norm", "echo", "complex"]  # what becomes of pixels, by LEMUR's names
 # whose steps train a network: ours, its own `learn`, or ours bare, to see what they cost
 Loop = Literal["trusted", "own", "calibration"]
+Precision = Literal["float32", "bfloat16"]  # of the arithmetic; weights are always float32
 
 
 class Verdict(StrEnum):
@@ -171,6 +172,8 @@ class Job:
     epochs: int = 1  # 0: build and shape check only
     seed: int = 0  # network initialisation, order of the images, flips
     loop: Loop = "trusted"
+    precision: Precision = "float32"
+    channels_last: bool = False  # memory format of images and weights
     canary: str = ""  # a network that trained under this recipe before; empty: none is known
 
 

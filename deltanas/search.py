@@ -270,8 +270,8 @@ class Search:
             dataset=dataset,
             recipe=recipe,
             seed=self.config.seed,
-            loop=self.config.trainer.loop.value,
             canary=canary,
+            **self.config.trainer.options(),
         )
 
     def _row(

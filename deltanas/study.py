@@ -60,8 +60,8 @@ class Study:
                 recipe=parents[row.dataset, row.parent_id].recipe,
                 epochs=self.config.protocol.finalist_epochs,
                 seed=self.config.seed,
-                loop=self.config.trainer.loop.value,
                 canary=parents[row.dataset, row.parent_id].code,
+                **self.config.trainer.options(),
             )
             for row in rows
         ]

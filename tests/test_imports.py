@@ -23,7 +23,7 @@ CORRIDORS = {"__main__", "opening", "llms", "corpus", "search", "lessons", "stud
     "evaluating",
     "replay",
 }
-CONFIGURED = CORRIDORS | {"config"}
+CONFIGURED = CORRIDORS | {"config", "recipe"}
 TORCH_FREE = ("screen", "tune.curation", "record.metrics", "propose.prompt")
 BRINGS_TORCH = {
     "accelerate",

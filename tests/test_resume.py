@@ -129,13 +129,13 @@ def test_a_run_with_an_llm_survives_twenty_kills_at_random_moments(tmp_path: Pat
     while kills < 20:
         process = start(killed, *words)
         try:
-            process.communicate(timeout=rng.uniform(2, longest))
+            _, errors = process.communicate(timeout=rng.uniform(2, longest))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             kills += 1
         else:
-            assert process.returncode == 0
+            assert process.returncode == 0, errors
             assert rows(killed) == rows(whole)
             killed = tmp_path / f"killed-{kills}"
         known = (killed / "run.sqlite").is_file() and count(killed, "baselines") > 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning
@@ -20,75 +20,13 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.parameter import is_lazy
 
 from deltanas.evaluate.channel import probe_images
-from deltanas.evaluate.network import Refusal, blame, build, check_logits, input_type
-from deltanas.records import Job, Loop, Recipe, Verdict
+from deltanas.evaluate.network import Refusal, blame, build, check_logits
+from deltanas.evaluate.training_data import TrainingBatches, TrainingData
+from deltanas.records import Job, Loop, Precision, Recipe, Verdict
 
 GRADIENT_CLIP = 3.0  # largest L2 norm of the gradients; LEMUR's trainer uses the same
 _HALF_MAX = 65504.0  # largest finite float16
 _EVALUATION_PIXELS = 2**18  # per batch: without gradients, larger batches fit the same memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingData:
-    """What a candidate's process may see: labels of the training images only."""
-
-    pixels: Tensor  # (N, C, S, S) uint8, the images of all splits
-    train_rows: Tensor  # (n,) int64, positions in `pixels`
-    train_labels: Tensor  # (n,) int64
-    val_rows: Tensor
-    test_rows: Tensor
-    mean: Tensor  # (C, 1, 1) float32, of the training images, in 0..255
-    std: Tensor  # (C, 1, 1) float32
-    num_classes: int
-
-    @property
-    def channels(self) -> int:
-        """Number of colour channels."""
-        return self.pixels.shape[1]
-
-    def prepare(self, rows: Tensor, recipe: Recipe, flipped: Tensor | None = None) -> Tensor:
-        """Return the images at some rows as the recipe wants them: (B, C, S, S), float or complex.
-
-        Images are resized to the recipe's size as Pillow does it, to within one of 256 levels;
-        those that `flipped`, (B,) bool, marks are mirrored.
-        """
-        images = self.pixels[rows]
-        if flipped is not None:
-            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        size = recipe.image_size
-        if images.shape[-1] != size:
-            images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        if recipe.scaling == "norm":
-            return images.float().sub_(self.mean).div_(self.std)
-        return images.float().div_(255).to(input_type(recipe))
-
-
-class TrainingBatches:
-    """The training images in batches: seeded order, new every epoch; flips if the recipe asks."""
-
-    def __init__(self, data: TrainingData, recipe: Recipe, generator: torch.Generator) -> None:
-        self.data = data
-        self.recipe = recipe
-        self.generator = generator
-        count = len(data.train_rows)
-        self.sizes = [min(recipe.batch, count - start) for start in range(0, count, recipe.batch)]
-        if len(self.sizes) > 1 and self.sizes[-1] == 1:
-            self.sizes.pop()  # batch normalisation cannot train on one image
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.data.train_rows), generator=self.generator)
-        start = 0
-        for size in self.sizes:
-            chosen = order[start : start + size]
-            start += size
-            flipped = None
-            if self.recipe.flip:
-                flipped = torch.rand(size, generator=self.generator) < 0.5
-            images = self.data.prepare(self.data.train_rows[chosen], self.recipe, flipped)
-            yield images, self.data.train_labels[chosen]
 
 
 class CandidateModule(lightning.LightningModule):
@@ -100,6 +38,7 @@ class CandidateModule(lightning.LightningModule):
         super().__init__()
         self.epochs = epochs
         self.network = network
+        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.recipe = recipe
         self.data = data
         self.val_logits: list[bytes] = []  # one (N_val, num_classes) block per epoch
@@ -113,8 +52,10 @@ class CandidateModule(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch  # (B, C, S, S) float32; (B,) int64
-        logits = check_logits(self.network(images), len(images), self.data.num_classes)
-        loss = F.cross_entropy(logits, labels)
+        with self.autocast():
+            logits = self.network(images)
+        logits = check_logits(logits, len(images), self.data.num_classes)
+        loss = F.cross_entropy(logits.float(), labels)
         value = loss.item()
         if not math.isfinite(value):
             place = f"step {batch_idx + 1}, epoch {len(self.val_logits) + 1}"
@@ -145,15 +86,18 @@ class CandidateModule(lightning.LightningModule):
         at_once = min(at_once, max(2, at_most or at_once))
         for start in range(0, len(rows), at_once):
             chunk = rows[start : start + at_once]
-            logits = self.network(self.data.prepare(chunk, self.recipe))
+            with self.autocast():
+                logits = self.network(self.data.prepare(chunk, self.recipe))
             logits = check_logits(logits, len(chunk), self.data.num_classes).float()
             shifted = logits - logits.amax(dim=1, keepdim=True)
-            blocks.append(shifted.clamp(min=-_HALF_MAX).half().numpy().tobytes())
+            blocks.append(shifted.clamp(min=-_HALF_MAX).half().cpu().numpy().tobytes())
         self.network.train()
         return b"".join(blocks)
 
 
-def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes:
+def train(
+    network_class: type[nn.Module], job: Job, data: TrainingData, device: torch.device
+) -> bytes:
     """Train a new network as its job says and return raw float16 logits.
 
     First those of the validation images after every epoch, then those of the test images after
@@ -169,21 +113,37 @@ def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes
         recipe,
         channels=data.channels,
         num_classes=data.num_classes,
-        device=torch.device("cpu"),
+        device=device,
     )
+    data = data.on(device, torch.channels_last if job.channels_last else torch.contiguous_format)
     with blame(Verdict.SHAPE, "training fails"):
+        network.to(device)
         if any(is_lazy(parameter) for parameter in network.parameters()):
             with torch.no_grad():
                 network(data.prepare(data.train_rows[:2], recipe))
+        if job.channels_last:
+            _reorder(network)
         module = CandidateModule(network, recipe, data, job.epochs)
         batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
-        _LOOPS[job.loop](module, batches)
+        _LOOPS[job.loop](module, batches, job.precision)
     return b"".join([*module.val_logits, *module.test_logits, module.probe_logits])
 
 
-def _trusted(module: CandidateModule, batches: TrainingBatches) -> None:
+def _reorder(network: nn.Module) -> None:
+    """Lay the weights of two-dimensional convolutions out as the images are."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def _trusted(module: CandidateModule, batches: TrainingBatches, precision: Precision) -> None:
     """Train by Lightning's Fabric: cheaper than its Trainer (benchmarks/evaluation.py)."""
-    fabric = lightning.Fabric(accelerator="cpu", devices=1)
+    fabric = lightning.Fabric(
+        accelerator=batches.data.pixels.device.type,
+        devices=1,
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+    )
+    module.autocast = fabric.autocast
     stepped, optimizer = fabric.setup(module, module.configure_optimizers())
     for epoch in range(module.epochs):
         module.train()
@@ -195,7 +155,7 @@ def _trusted(module: CandidateModule, batches: TrainingBatches) -> None:
         module.answer(epoch)
 
 
-def _own(module: CandidateModule, batches: TrainingBatches) -> None:
+def _own(module: CandidateModule, batches: TrainingBatches, _: Precision) -> None:
     """Let the network train itself, as LEMUR's trainer does; the answers are collected here."""
     network: Any = module.network
     with blame(Verdict.BUILD, "train_setup fails"):
@@ -207,7 +167,7 @@ def _own(module: CandidateModule, batches: TrainingBatches) -> None:
         module.answer(epoch)
 
 
-def _calibration(module: CandidateModule, batches: TrainingBatches) -> None:
+def _calibration(module: CandidateModule, batches: TrainingBatches, _: Precision) -> None:
     """Take the steps that an honest `learn` takes, without Lightning, which is not in it either.
 
     What they cost is measured from outside; what they lead to, divergence included, is not used.
@@ -228,7 +188,7 @@ def _calibration(module: CandidateModule, batches: TrainingBatches) -> None:
         module.answer(epoch)
 
 
-_LOOPS: dict[Loop, Callable[[CandidateModule, TrainingBatches], None]] = {
+_LOOPS: dict[Loop, Callable[[CandidateModule, TrainingBatches, Precision], None]] = {
     "trusted": _trusted,
     "own": _own,
     "calibration": _calibration,

@@ -22,7 +22,6 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 import torch
-from numpy.typing import NDArray
 
 from deltanas.evaluate import huge_pages
 from deltanas.evaluate.channel import (
@@ -33,13 +32,14 @@ from deltanas.evaluate.channel import (
     pack,
     receive_message,
 )
-from deltanas.evaluate.child import answer, answer_cap, job_from_message
+from deltanas.evaluate.child import answer, answer_cap, gpu_from_message, job_from_message
+from deltanas.evaluate.gpu import Gpu
 from deltanas.evaluate.jail import Jail, prepare
 from deltanas.evaluate.selftest import holes
 from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.tiers import JailError, Tier
 from deltanas.evaluate.tiny import TINY, TINY_RECIPE
-from deltanas.evaluate.train import TrainingData
+from deltanas.evaluate.training_data import TrainingData
 from deltanas.records import Job
 
 _IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
@@ -60,7 +60,7 @@ def main() -> None:
     boot = receive_message(control)
     limits = Limits(**boot["limits"])
     data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
-    jail = _warm_up(data, limits, Tier(boot["tier"]))
+    jail = _warm_up(data, limits, Tier(boot["tier"]), gpu_from_message(boot["gpu"]))
     control.sendall(pack({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
     while True:
@@ -76,19 +76,20 @@ def main() -> None:
 
 
 def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData:
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Any] = {}
     for descriptor, layout in zip(descriptors, boot["layouts"], strict=True):
-        arrays |= map_arrays(descriptor, layout)
+        mapped = map_arrays(descriptor, layout)
+        arrays |= {name: torch.from_numpy(array) for name, array in mapped.items()}
         os.close(descriptor)
     return TrainingData(
-        **{name: torch.from_numpy(array) for name, array in arrays.items()},
+        **arrays,
         mean=torch.tensor(boot["mean"])[:, None, None],
         std=torch.tensor(boot["std"])[:, None, None],
         num_classes=boot["num_classes"],
     )
 
 
-def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
+def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: Gpu | None) -> Jail:
     """Take the path of a job twice: here, so that no child imports anything, then in the jail."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -111,14 +112,14 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
     huge_pages.collapse()
     try:
-        jail = prepare(tier)
+        jail = prepare(tier, gpu=gpu is not None)
     except JailError as error:
         sys.exit(str(error))
     report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
     if report.exit_code or found != b"[]":
         sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
     for each in (check, job):
-        work = functools.partial(answer, each, few, lenient)
+        work = functools.partial(answer, each, few, lenient, gpu)
         report, output = run_child(work, jail, lenient, cap=answer_cap(each, few))
         if report.exit_code or b'"verdict":"trained"' not in output[:80]:
             sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
@@ -137,10 +138,11 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
     try:
         connection.sendall(GREETING)
         while True:
-            job = job_from_message(receive_message(connection))
+            message = receive_message(connection)
+            job, gpu = job_from_message(message["job"]), gpu_from_message(message["gpu"])
             own = limits.for_epochs(job.epochs)
             report, output = run_child(
-                functools.partial(answer, job, data, own),
+                functools.partial(answer, job, data, own, gpu),
                 jail,
                 own,
                 cap=answer_cap(job, data),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from deltanas.evaluate.train import TrainingBatches, TrainingData
+from deltanas.evaluate.training_data import TrainingBatches, TrainingData
 from deltanas.records import Recipe
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
@@ -64,6 +64,14 @@ def test_a_batch_is_what_lemur_makes_of_its_images(
     expected = lemur(data, [*resized(size), *last])
     rounding = levels / 255 / min(STD)  # at odd ratios, pixels may round the other way
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 + rounding)
+
+
+def test_images_lie_channels_last_where_that_is_asked(data: TrainingData) -> None:
+    plain = data.prepare(ROWS, RECIPE)
+    found = data.on(torch.device("cpu"), torch.channels_last).prepare(ROWS, RECIPE)
+    assert torch.equal(found, plain)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert plain.is_contiguous()
 
 
 def test_images_are_mirrored_where_it_is_asked(data: TrainingData) -> None:
