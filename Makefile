@@ -8,8 +8,9 @@ PYTHON ?= python3
 ARGS   ?=
 BIN    := .venv/bin
 READY  := .venv/.ready
+CPU_BENCHMARKS := evaluation jail_overhead meta_gate generation tuning archive whole_run
 
-.PHONY: help setup run lemur test test-slow test-all lint format type wheel constraints clean
+.PHONY: help setup run lemur test test-slow test-all bench bench-gpu lint format type wheel constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,12 @@ test-slow: $(READY)  ## Run the slow tests only
 
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+bench: $(READY)  ## Measure what a CPU can: evaluation, generation, tuning, archive, whole run (15 minutes)
+	@for name in $(CPU_BENCHMARKS); do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+
+bench-gpu: $(READY)  ## Measure a GPU: 7B generation and tuning, and training against the authors' trainer
+	@for name in generation tuning authors_trainer; do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py --gpu; done
 
 lint: $(READY)  ## Check style and layout
 	@$(BIN)/ruff check .

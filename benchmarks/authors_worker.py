@@ -1,4 +1,4 @@
-"""The authors' trainer as a process: one JSON task a line in, `SECONDS x` a line out.
+"""The authors' trainer as a process: one JSON task a line in, `SECONDS wall cpu` a line out.
 
 Started by authors_trainer.py, with nn-dataset 2.1.2 on the path. Their database is an
 empty file, or it would be filled at import: `save_to_db=False` does not ask it for anything.
@@ -6,7 +6,9 @@ empty file, or it would be filled at import: `save_to_db=False` does not ask it 
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sys
 import time
 from contextlib import suppress
@@ -40,7 +42,7 @@ def main() -> None:
         task = json.loads(line)
         shown.update({True: task["train"], False: task["test"]})
         CodeEval.run_pylint = lint if task["lint"] else lambda path: []
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), sum(os.times()[:4])
         with suppress(AccuracyException):  # raised at the end of a training on few images
             api.check_nn(
                 task["code"],
@@ -51,7 +53,9 @@ def main() -> None:
                 save_to_db=False,
                 epoch_limit_minutes=600,
             )
-        print(f"\nSECONDS {time.perf_counter() - began}", flush=True)
+        gc.collect()  # loader processes count once they have ended
+        wall, cpu = time.perf_counter() - began, sum(os.times()[:4]) - spent
+        print(f"\nSECONDS {wall} {cpu}", flush=True)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Bench:
         ]
         width = self.llm.network.config.vocab_size
         self.tokenizer = grammar_tokenizer(self.llm.tokenizer, width, self.llm.ends)
-        self.constrained = 0.0  # CPU seconds in grammars, of the last side
+        self.written = self.masked = 0.0  # CPU seconds of grammars and of masks, of the last side
 
     def ids(self, baseline: Baseline) -> list[int]:
         turn = [{"role": "user", "content": render_prompt(self.config.prompt, baseline, "c")}]
@@ -132,9 +132,9 @@ class Bench:
         }
         grammars = [written[baseline.code] for baseline in baselines]
         locks = _timed(Locks if skip else Stepwise)(self.tokenizer, grammars, self.llm.ends)
-        self.constrained = time.process_time() - began
+        self.written = time.process_time() - began
         decoder.decode([self.ids(baseline) for baseline in baselines], sampling, locks)
-        self.constrained += locks.seconds
+        self.masked = locks.seconds
         return decoder.work
 
 
@@ -175,7 +175,7 @@ def measured(rounds: int) -> dict[str, Any]:
         }
         replies = (6, 12, 32, 32, 32, 32)
         for (name, side), count in zip(sides.items(), replies, strict=True):
-            bench.constrained = 0.0
+            bench.written = bench.masked = 0.0
             wall, cpu = time.perf_counter(), time.process_time()
             work = side()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -184,7 +184,8 @@ def measured(rounds: int) -> dict[str, Any]:
                 "tokens_per_cpu_second": tokens / cpu,
                 "deltas_per_cpu_second": count / cpu,
                 "deltas_per_second": count / wall,
-                "constraint_share": bench.constrained / cpu,
+                "constraint_share": (bench.written + bench.masked) / cpu,
+                "masks_share": bench.masked / cpu,
                 "sampled_share": work.sampled / tokens,
                 "forwards_per_delta": work.forwards / count,
                 "prompt_tokens_read_per_delta": work.read / count,
@@ -254,12 +255,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     figures: dict[str, Any] = {"rounds": options.rounds, "sides": measured(options.rounds)}
-    print(f"{'':<20}{'tokens/s':>9}{'ratio':>7}{'deltas/s':>9}{'ratio':>7}{'drawn':>7}{'lock':>7}")
+    print(
+        f"{'':<20}{'tokens/s':>9}{'ratio':>7}{'deltas/s':>9}{'ratio':>7}{'drawn':>7}{'lock':>7}{'masks':>7}"
+    )
     for name, side in figures["sides"].items():
         print(
             f"{name:<20}{side['tokens_per_cpu_second']:>9.0f}{side['tokens_ratio']:>7.1f}"
             f"{side['deltas_per_cpu_second']:>9.2f}{side['deltas_ratio']:>7.1f}"
             f"{side['sampled_share']:>7.0%}{side['constraint_share']:>7.1%}"
+            f"{side['masks_share']:>7.1%}"
         )
     if options.gpu and torch.cuda.is_available():
         figures["qwen_7b"] = seven_b(QWEN_7B, "cuda")
