@@ -45,6 +45,7 @@ from deltanas.evaluate import ImageData, LocalExecutor
 from deltanas.evaluate.image_cache import load_source
 from deltanas.evaluate.network import build, load_class
 from deltanas.evaluate.torchvision_sources import SOURCES
+from deltanas.evaluate.worker import environment
 from deltanas.records import Job, Recipe, Verdict
 
 AUTHORS = ("nn-dataset==2.1.2", "radon~=6.0.1", "pylint~=3.3.3", "pandas")
@@ -54,6 +55,11 @@ NETWORKS = {  # of 200 LEMUR networks drawn at random, by multiply-accumulates a
     "large": "FractalNet-4fa4ed1a803da0af6f8041332e0e166d",  # 75th, 990 million
 }
 # no LEMUR network steps as fast; what a candidate costs besides its steps shows best on it
+SETTINGS = {  # of our workers' allocator, which reads them at the start; the floor has them too
+    name: value
+    for name, value in environment(threads=1).items()
+    if name.startswith(("MALLOC_", "GLIBC_", "OMP_"))
+}
 CNN = Path(__file__).with_name("small_cnn.py")
 SIZES = (32, 64, 256)  # pixels
 TRAIN, TEST = 50_000, 10_000  # images of CIFAR-10
@@ -212,7 +218,7 @@ class Authors:
             [sys.executable, str(WORKER)],
             cwd=folder,
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if name not in SETTINGS},
                 "PYTHONPATH": os.pathsep.join([str(site), str(folder)]),  # they write modules
                 "PATH": os.pathsep.join([str(site / "bin"), os.environ["PATH"]]),
                 "OMP_NUM_THREADS": "1",
@@ -303,6 +309,9 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="both sides train on the first GPU")
     options = parser.parse_args()
     device = "cuda" if options.gpu else "cpu"
+    if not os.environ.items() >= SETTINGS.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
+    torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     install(options.folder)
     write_cifar10(options.folder)

@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 
 import torch
+from results import write
 
+from deltanas.evaluate import huge_pages
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.jail import enter_jail, prepare
 from deltanas.evaluate.tiers import JailError, Tier, choose
@@ -70,18 +72,22 @@ def main() -> None:
     ways = tiers()
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, enter in ways.items():
             times[name].append(one_child(enter))
     bare = [statistics.median(each) for each in zip(*times["bare"], strict=True)]
     print(f"{'':<12}{'wall ms':>9}{'ratio':>7}{'CPU ms':>9}{'ratio':>7}   median of {rounds}")
+    figures: dict[str, dict[str, float]] = {}
     for name, found in times.items():
         wall, cpu = (statistics.median(each) for each in zip(*found, strict=True))
+        figures[name] = {"wall_ms": 1e3 * wall, "ratio": wall / bare[0], "cpu_ms": 1e3 * cpu}
         print(
             f"{name:<12}{wall * 1e3:>9.2f}{wall / bare[0]:>7.3f}"
             f"{cpu * 1e3:>9.2f}{cpu / bare[1]:>7.3f}"
         )
+    print(write("jail_overhead", {"rounds": rounds, "tiers": figures}))
 
 
 if __name__ == "__main__":

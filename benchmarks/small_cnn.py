@@ -13,14 +13,14 @@ class Net(nn.Module):
         super().__init__()
         self.device = device
         self.layers = nn.Sequential(
-            nn.Conv2d(in_shape[1], 16, 3, padding=1),
+            nn.Conv2d(in_shape[1], 8, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(4),
-            nn.Conv2d(16, 32, 3, padding=1),
+            nn.Conv2d(8, 16, 3, padding=1),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(32, out_shape[0]),
+            nn.Linear(16, out_shape[0]),
         )
 
     def forward(self, x):
