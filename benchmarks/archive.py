@@ -5,8 +5,9 @@
 With LEMUR's wheel (`pip download --no-deps nn-dataset==2.1.2`) the import is measured, in one
 process, into a temporary folder; without it the archive that `deltanas-lemur fetch` left in the
 cache answers the queries. Times are CPU time of one core, which other work on the machine
-disturbs least. The known networks of the novelty queries are every few of LEMUR's, and copies of
-them in which each place of the signature is drawn anew as often as random edits change it.
+disturbs least; that of the start is wall time, the shortest of three. The known networks of the
+novelty queries are every few of LEMUR's, and copies of them in which each place of the signature
+is drawn anew as often as random edits change it.
 """
 
 from __future__ import annotations
