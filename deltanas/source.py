@@ -71,11 +71,10 @@ def _with_docstring(tree: ast.Module) -> list[ast.Module | ast.ClassDef | ast.Fu
     """Return every module, class and function whose body starts with a docstring."""
     found: list[ast.Module | ast.ClassDef | ast.FunctionDef] = []
     nodes: list[ast.AST] = [tree]
-    while nodes:  # through statements only, as no expression holds a docstring
+    while nodes:  # through statements only: no expression holds a docstring
         node = nodes.pop()
-        for each in ast.iter_child_nodes(node):
-            if isinstance(each, ast.stmt | ast.ExceptHandler | ast.match_case):
-                nodes.append(each)
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            nodes.extend(getattr(node, block, ()))
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and node.body

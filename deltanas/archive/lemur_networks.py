@@ -118,7 +118,7 @@ def _pieces(code: str) -> list[_Piece]:
     return []
 
 
-_known: dict[tuple[object, ...], str] = {}  # 26,000 statements make up all of LEMUR: 20 MB
+_known: dict[tuple[object, ...], str] = {}  # all of LEMUR takes 32 MB
 
 
 @lru_cache(maxsize=512)
@@ -139,21 +139,23 @@ def _piece(code: str) -> _Piece:
 
 
 def _dumped(node: ast.stmt | ast.excepthandler, lines: list[str]) -> str:
-    """Return `ast.dump` of a statement in half its time: a simple one is known by its text.
+    """Return `ast.dump` of a statement, known by its text if that was seen before.
 
-    Takes the node apart.
+    Of a statement with blocks that is the text before them. Takes the node apart.
     """
     if isinstance(node, ast.Pass):
         return "Pass()"  # may stand for a docstring
     blocks = {name: block for name in _BLOCKS if (block := getattr(node, name, None))}
-    if not blocks:
-        key = node.col_offset, node.end_col_offset, *lines[node.lineno - 1 : node.end_lineno]
-        if key not in _known:
-            _known[key] = ast.dump(node)
-        return _known[key]
-    for name in blocks:
-        setattr(node, name, [name])
-    text = ast.dump(node)
+    end, column = node.end_lineno or 0, node.end_col_offset
+    if blocks:
+        end, column = getattr(blocks["body"][0], "lineno", 1) - 1, None
+        for name in blocks:
+            setattr(node, name, [name])
+    key = (*blocks, node.col_offset, column, *lines[node.lineno - 1 : end])
+    if end < node.lineno or getattr(node, "decorator_list", None):
+        text = ast.dump(node)  # its own text is not that of these lines
+    else:
+        text = _known.get(key) or _known.setdefault(key, ast.dump(node))
     for name, block in blocks.items():
         inner = ", ".join([_dumped(each, lines) for each in block])
         text = text.replace(f"{name}=[{name!r}]", f"{name}=[{inner}]", 1)

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,11 +129,15 @@ def recipe_columns(row: dict[str, object]) -> tuple[object, ...]:
         rest.pop(key, None)
     plain = [rest.pop(key, None) for key in ("uid", "lr", "momentum", "batch", "dropout")]
     transform = str(rest.pop("transform"))
-    match = _TRANSFORM.fullmatch(transform)
     return (
         *plain,
         transform,
-        int(match[1] or 0) if match else None,
-        match[2] is not None if match else None,
+        *_resolution_and_flip(transform),
         json.dumps(rest, sort_keys=True) if rest else None,
     )
+
+
+@cache
+def _resolution_and_flip(transform: str) -> tuple[int | None, bool | None]:
+    match = _TRANSFORM.fullmatch(transform)
+    return (int(match[1] or 0), match[2] is not None) if match else (None, None)

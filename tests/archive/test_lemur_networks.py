@@ -15,12 +15,14 @@ from deltanas.source import strip_comments
 BUILTIN = Path(__file__).parents[2] / "deltanas" / "archive" / "builtin"
 AWKWARD = {
     "decorated": "import torch\n@torch.no_grad()\ndef f():\n    return 1\n",
+    "decorated methods": "class A:\n  @a\n  def f(): \n    x\n  @b\n  def f(): \n    x\n",
     "definition in a string": "x = '''\ndef f():\n'''\nclass A:\n    pass\n",
     "definition after a backslash": "x = 1 + \\\n2\ndef f(): pass",
     "docstrings alone": "'one'\nclass A:\n    'one'\ndef f():\n    'one'\n",
     "a docstring that is not the first": "class A:\n    'one'\n    'one'\n",
     "two on a line": "def f(): a = 1; b = 2\ndef g():  a = 1; b = 2\n",
     "blocks": "try:\n  a = 1\nexcept E:\n  a = 1\nelse:\n  b = 1\nfinally:\n  c = 1\n",
+    "same heads": "if x:\n  a\nif x:\n  b\nelse:\n  c\nif x: a\nwhile x:\n  'one'\n",
     "match": "def f(x):\n    match x:\n        case 1:\n            return 'é'\n",
     "otherwise": "def f(x):\n  if x:\n    pass\n  elif y:\n    pass\n  else:\n    z\n",
     "carriage returns": "def f():\r\n  # one\r\n  return 1\r\n\r\ndef g():\r\n  return 1\r\n",
