@@ -5,14 +5,14 @@
 With LEMUR's wheel (`pip download --no-deps nn-dataset==2.1.2`) the import is measured, in one
 process, into a temporary folder; without it the archive that `deltanas-lemur fetch` left in the
 cache answers the queries. Times are CPU time of one core, which other work on the machine
-disturbs least; that of the start is wall time, the shortest of three. The known networks of the
-novelty queries are every few of LEMUR's, and copies of them in which each place of the signature
-is drawn anew as often as random edits change it.
+disturbs least. The known networks of the novelty queries are every few of LEMUR's, and copies of
+them in which each place of the signature is drawn anew as often as random edits change it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
 import subprocess
@@ -43,7 +43,7 @@ GOALS = {
     "count_left_out_ms": 20.0,
     "novelty_of_edits_ms": 1.0,
     "novelty_of_unseen_ms": 1.0,
-    "help_s": 1.0,
+    "help_cpu_s": 1.0,
 }
 ROUNDS = 5
 REAL = 2000  # networks whose signatures are computed: 8 ms each
@@ -136,12 +136,15 @@ def edited(
 
 
 def help_seconds() -> float:
-    command = [sys.executable, "-m", "deltanas", "--help"]
+    """Return the CPU time of `deltanas --help`, the least of three."""
     times = []
     for _ in range(3):
-        began = time.perf_counter()
-        subprocess.run(command, capture_output=True, check=True)
-        times.append(time.perf_counter() - began)
+        before = os.times()
+        subprocess.run(
+            [sys.executable, "-m", "deltanas", "--help"], capture_output=True, check=True
+        )
+        after = os.times()
+        times.append(sum(after[2:4]) - sum(before[2:4]))  # of children, user and system
     return min(times)
 
 
@@ -176,7 +179,7 @@ def main() -> None:
             print("left out: size, queries, LEMUR's networks; `deltanas-lemur fetch` brings them")
             sources = [source(name) for name in NETWORKS]
     figures |= novelty_figures(sources, asked.networks)
-    figures |= {"help_s": help_seconds()}
+    figures |= {"help_cpu_s": help_seconds()}
     show(figures)
     print(write("archive", {"found": figures, "goals": GOALS}))
 

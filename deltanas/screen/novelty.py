@@ -115,7 +115,8 @@ class NoveltyIndex:
                 differing = {each: bits[kept] for each, bits in differing.items()}
             if len(bound) <= _FEW:
                 break
-        left = np.arange(len(self._ids))[rows][bound >= best]
+        left = np.flatnonzero(bound >= best)
+        left = left if isinstance(rows, slice) else rows[left]
         equal = np.count_nonzero(self._signatures[left] == signature, axis=1)
         top = int(equal.argmax())
         return int(left[top]), int(equal[top])
