@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import re
 import tokenize
 
 FROZEN = ("train_setup", "learn", "supported_hyperparameters")  # not architecture: never edited
+_LONG_STRING = re.compile(r"""'''|\"{3}|['"].*\\\n""")  # may begin on lines with such
 
 
 def strip_comments(code: str) -> str:
@@ -15,23 +17,30 @@ def strip_comments(code: str) -> str:
 
     Raises SyntaxError when the code does not parse.
     """
+    return stripped(code)[0]
+
+
+def stripped(code: str) -> tuple[str, ast.Module]:
+    """Return what `strip_comments` does, and its syntax tree with the positions of `code`."""
     lines = code.replace("\r\n", "\n").split("\n")  # as the parser counts them
-    for owner in _with_docstring(ast.parse(code)):
-        docstring = owner.body[0]
-        alone = len(owner.body) == 1 and not isinstance(owner, ast.Module)
-        first = docstring.lineno - 1
-        if lines[first][: docstring.col_offset].strip() or docstring.end_lineno is None:
-            continue  # "class A: 'text'" on one line: left alone
-        lines[first : docstring.end_lineno] = [""] * (docstring.end_lineno - first)
-        if alone:
+    tree = ast.parse(code)
+    for owner in _with_docstring(tree):
+        docstring, *others = owner.body
+        first, last = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
+        if lines[first][: docstring.col_offset].strip() or (others and others[0].lineno == last):
+            continue  # "class A: 'text'" and "'text'; a = 1" on one line: left alone
+        lines[first:last] = [""] * (last - first)
+        owner.body = others
+        if not others and not isinstance(owner, ast.Module):
             lines[first] = " " * docstring.col_offset + "pass"
+            owner.body = [ast.Pass()]
     inside_string = _cut_comments(lines)
     kept = (
         line if row in inside_string else line.rstrip()
         for row, line in enumerate(lines)
         if line.strip() or row in inside_string
     )
-    return "".join(f"{line}\n" for line in kept)
+    return "".join(f"{line}\n" for line in kept), tree
 
 
 def fingerprint(code: str) -> str:
@@ -62,11 +71,10 @@ def _with_docstring(tree: ast.Module) -> list[ast.Module | ast.ClassDef | ast.Fu
     """Return every module, class and function whose body starts with a docstring."""
     found: list[ast.Module | ast.ClassDef | ast.FunctionDef] = []
     nodes: list[ast.AST] = [tree]
-    while nodes:  # through statements only, as no expression holds a docstring
+    while nodes:  # through statements only: no expression holds a docstring
         node = nodes.pop()
-        for each in ast.iter_child_nodes(node):
-            if isinstance(each, ast.stmt | ast.ExceptHandler | ast.match_case):
-                nodes.append(each)
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            nodes.extend(getattr(node, block, ()))
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
             and node.body
@@ -81,11 +89,11 @@ def _with_docstring(tree: ast.Module) -> list[ast.Module | ast.ClassDef | ast.Fu
 def _cut_comments(lines: list[str]) -> set[int]:
     """Cut comments in place; return the rows inside multi-line strings, whose blanks are data."""
     text = "".join(f"{line}\n" for line in lines)
-    if "'''" not in text and '"""' not in text:
-        commented = [row for row, line in enumerate(lines) if "#" in line]
-        if not any(quote in lines[row] for row in commented for quote in "'\""):
-            for row in commented:  # tokenizing takes 7 ms a network, so only where it matters
-                lines[row] = lines[row][: lines[row].index("#")]
+    if not _LONG_STRING.search(text):
+        code = {row: line.partition("#")[0] for row, line in enumerate(lines) if "#" in line}
+        if not any(quote in line for line in code.values() for quote in "'\""):
+            for row, line in code.items():  # tokenizing takes 7 ms a network: only where needed
+                lines[row] = line
             return set()
     inside_string: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -107,8 +107,8 @@ class LemurArchive:
                 f" {max_image_size} pixels and {max_lines} lines; left out: {left_out}"
             )
         return [
-            Baseline(baseline_id=name, family=family, code=source, recipe=recipes[name])
-            for name, family, source, _ in self.all_networks()
+            Baseline(baseline_id=name, family=family, code=_text(blob), recipe=recipes[name])
+            for name, family, blob, _ in self._rows(_SOURCES)
             if name in recipes
         ]
 
@@ -124,7 +124,7 @@ class LemurArchive:
     def all_networks(self) -> Iterator[Network]:
         """Yield every network that parses, whatever its task, by name."""
         for name, family, blob, lines in self._rows(_SOURCES):
-            yield Network(name, family, zlib.decompress(blob).decode(), lines)
+            yield Network(name, family, _text(blob), lines)
 
     def best_epoch1(self, dataset: str) -> dict[str, float]:
         """Return each network's best accuracy after one epoch on `dataset`, over all its trials.
@@ -143,9 +143,11 @@ class LemurArchive:
         source = _source(dataset)
         for name, first, _, *trial in self._rows(_TRIALS, source.name):
             names.add(name)
+            if first in recipes:
+                continue  # by a better trial
             recipe = _recipe(source, max_image_size, *trial)
             if isinstance(recipe, Recipe):
-                recipes.setdefault(first, recipe)
+                recipes[first] = recipe
             else:
                 nearest[first] = max(nearest.get(first, 0), _TRIAL_REASONS.index(recipe))
         tried = recipes.keys() | nearest.keys()
@@ -207,6 +209,10 @@ def read_meta(path: Path) -> dict[str, str]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def _text(blob: bytes) -> str:
+    return zlib.decompress(blob).decode()
 
 
 def _source(dataset: str) -> _Dataset:

@@ -5,7 +5,9 @@ import re
 import string
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deltanas.screen.novelty import NoveltyIndex
 from deltanas.source import strip_comments
@@ -54,6 +56,30 @@ def test_of_equals_the_first_is_named_and_the_index_grows() -> None:
         index.add(code, str(i))
     assert len(index) == 400
     assert [index.similarity(code) for code in codes] == [(1.0, str(i)) for i in range(200)]
+
+
+@pytest.mark.parametrize("permutations", [30, 256])
+def test_the_nearest_is_that_of_comparing_all_and_the_first_of_several(permutations: int) -> None:
+    rng = np.random.default_rng(0)
+    index = NoveltyIndex(permutations=permutations)
+    families = rng.integers(0, 50, (6, permutations), dtype=np.uint32)
+    known = np.array([mutant(families[row % 6], 0.1, rng) for row in range(500)])
+    known[300] = known[40]
+    for row, signature in enumerate(known):
+        index._append(signature, str(row))
+    strangers = rng.integers(0, 50, (20, permutations), dtype=np.uint32)
+    asked = [mutant(known[row], 0.05, rng) for row in range(20)]
+    for signature in [*asked, *strangers, known[300], families[0], strangers[0] + 100]:
+        equal = (known == signature).sum(axis=1)
+        assert index._nearest(signature) == (equal.argmax(), equal.max())
+
+
+def mutant(
+    signature: NDArray[np.uint32], share: float, rng: np.random.Generator
+) -> NDArray[np.uint32]:
+    """Return a signature of which a share is drawn anew."""
+    drawn = rng.integers(0, 50, signature.shape, dtype=np.uint32)
+    return np.where(rng.random(signature.shape) < share, drawn, signature)
 
 
 def test_an_empty_index_and_a_short_network() -> None:
