@@ -1,0 +1,138 @@
+"""The table in README: goals of speed, and what the newest results measured.
+
+    python benchmarks/summary.py
+
+Reads benchmarks/results/*.json; every row says which script wrote its figure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from results import ROOT
+
+
+def figures(name: str) -> Any:
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["figures"]
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield question, goal, figure, and the script that measures it."""
+    evaluation = figures("evaluation")
+    parts, ratios = evaluation["parts_ms"], evaluation["loop_ratios"]
+    yield (
+        "a candidate besides its own work",
+        "50 ms",
+        f"{parts['ours in all']:.0f} ms: forks {parts['forks']:.0f}, ends {parts['ends']:.0f},"
+        f" jail {parts['jail']:.0f}, executor {parts['executor']:.0f},"
+        f" judging {parts['judging']:.0f}",
+        "evaluation",
+    )
+    yield (
+        "training, by a bare loop on resident batches",
+        "1.1",
+        ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in ratios.items())
+        + f" (Trainer: up to {max(each['trainer'] for each in ratios.values()):.2f})",
+        "evaluation",
+    )
+    gate = figures("meta_gate")["groups"]["all"]
+    yield (
+        "shape check on the meta device",
+        "60 ms, 8 x cheaper than a real one, 98 % agreement",
+        f"{gate['gate_ms']:.0f} ms, {gate['times_cheaper']:.1f} x,"
+        f" {gate['agreed'] / gate['networks']:.1%} of {gate['networks']} networks",
+        "meta_gate",
+    )
+    memory = figures("worker_memory")
+    yield (
+        "memory of one more worker",
+        "without the images",
+        f"{memory['growth_mb_a_worker']:.0f} MB, the images being {memory['images_mb']:.0f} MB",
+        "worker_memory",
+    )
+    cells = figures("authors_trainer")
+    yield (
+        "candidates an hour, by LEMUR's own trainer",
+        "7.5 for a tiny CNN at 32 px",
+        ", ".join(f"{name} px {each['ratio_linted']:.1f}" for name, each in cells.items()),
+        "authors_trainer",
+    )
+    sides = figures("generation")["sides"]
+    best = sides["+ shared + forced"]
+    yield (
+        "deltas a second at batch 32, by transformers at batch 1",
+        "8",
+        f"{best['deltas_ratio']:.1f} with 4 siblings a prompt,"
+        f" {sides['batch 32 + forced']['deltas_ratio']:.1f} without",
+        "generation",
+    )
+    yield (
+        "sampling steps spared by forced lines",
+        "40 %",
+        f"{1 - best['sampled_share']:.0%}",
+        "generation",
+    )
+    yield (
+        "share of generation that the grammar takes",
+        "5 %",
+        f"{best['masks_share']:.0%} for masks,"
+        f" {best['constraint_share'] - best['masks_share']:.0%} to write and compile it once a"
+        " prompt",
+        "generation",
+    )
+    yield (
+        "LoRA tokens a second, packed by padded",
+        "2",
+        ", ".join(
+            f"{each['packed_over_padded']:.1f} at {each['pairs_a_prompt']} pairs a prompt"
+            for each in figures("tuning")["embedded"]
+        ),
+        "tuning",
+    )
+    archive = figures("archive")["found"]
+    yield (
+        "LEMUR's wheel to SQLite, one core",
+        "20 s, 130 MB",
+        f"{archive['import_cpu_s']:.1f} s of CPU time, {archive['file_mb']:.0f} MB",
+        "archive",
+    )
+    yield (
+        "drawing 50 networks; opening a pool, once a run",
+        "20 ms",
+        f"{archive['sample_50_ms']['median']:.1f} ms; {archive['open_pool_ms']['median']:.0f} ms",
+        "archive",
+    )
+    yield (
+        "novelty among 100,000 networks",
+        "1 ms",
+        f"{archive['novelty_of_unseen_ms']['median']:.2f} ms,"
+        f" {archive['novelty_bytes'] / 1e6:.0f} MB",
+        "archive",
+    )
+    whole = figures("whole_run")
+    start, growth = whole["start"], whole["growth"]
+    yield (
+        "`deltanas --help`; first row of a default run on disk",
+        "1 s; 20 s",
+        f"{start['help_s']['median']:.1f} s; {start['first_row_s']['median']:.0f} s",
+        "whole_run",
+    )
+    yield (
+        f"the last half of {growth['attempts']:,} attempts, by the first",
+        "0.9 to 1.1",
+        f"{growth['last_half_by_first']['total']:.2f}",
+        "whole_run",
+    )
+
+
+def main() -> None:
+    print("| | goal | measured | benchmarks/ |\n|---|---|---|---|")
+    for question, goal, figure, script in rows():
+        print(f"| {question} | {goal} | {figure} | `{script}.py` |")
+
+
+if __name__ == "__main__":
+    main()
