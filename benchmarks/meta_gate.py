@@ -7,7 +7,7 @@ meta device, on the CPU where that device cannot tell. The real check builds the
 CPU, runs `train_setup`, and trains it on one real batch: forward, loss, backward, clipping,
 optimizer step, without Lightning and without an answer; 4 images (grey digits in three channels)
 at the size and with the hyperparameters that LEMUR trained the network with. Both
-run in jailed children of one warm process with one thread and a zygote's settings of malloc, and
+run in jailed children of one process that is warm and set as a zygote is, with one thread, and
 cost the CPU time of child and fork. The networks are LEMUR's for CIFAR-10, drawn at random, and
 as many broken ones: one seeded edit each (`broken.py`), a third each of shapes, names and
 interface. They agree where both accept or both refuse; what a network computes, such as NaN, and
@@ -40,14 +40,14 @@ from results import write
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
-from deltanas.evaluate import choose, load_data
+from deltanas.evaluate import choose, huge_pages, load_data
 from deltanas.evaluate.channel import LENGTH, Limits
 from deltanas.evaluate.child import answer, answer_cap
 from deltanas.evaluate.jail import Jail, prepare
 from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.tiny import TINY, TINY_RECIPE
-from deltanas.evaluate.train import TrainingData
-from deltanas.evaluate.worker import _environment
+from deltanas.evaluate.training_data import TrainingData
+from deltanas.evaluate.worker import environment
 from deltanas.record.metrics import wilson_interval
 from deltanas.records import Baseline, Job, Verdict
 
@@ -130,6 +130,7 @@ def warm_jail(data: TrainingData) -> Jail:
         answer(job, data, LIMITS)
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
     return prepare(choose("auto").tier)
 
 
@@ -233,7 +234,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    settings = _environment(threads=1)
-    if os.environ.get("MALLOC_TRIM_THRESHOLD_") != settings["MALLOC_TRIM_THRESHOLD_"]:
+    settings = environment(threads=1)
+    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     main()
