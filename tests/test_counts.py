@@ -23,6 +23,7 @@ from deltanas.evaluate import digits
 from deltanas.opening import opened
 from deltanas.propose.decoding import Decoder, Work
 from deltanas.propose.sampling import SeededSampling
+from deltanas.record.store import Source
 from deltanas.records import Attempt
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -58,7 +59,7 @@ class Seen:
     """What was counted in one search."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    baselines: int = 0  # that were trained
+    baselines: Counter[Source] = field(default_factory=Counter)  # by where they came from
     work: Work = field(default_factory=Work)
     forwards: int = 0  # calls of the LLM
     batches: list[list[Any]] = field(default_factory=list)  # the prompts of each
@@ -129,7 +130,7 @@ def counted_search(directory: Path, patches: pytest.MonkeyPatch) -> Seen:
             assert len(list(search.cycles())) == CYCLES
         statements = list(found.statements)
         found.attempts = search.store.attempts()
-        found.baselines = len(search.store.baselines())
+        found.baselines.update(used.source for used in search.store.baselines())
         found.work = llm.decoder.work
     found.statements = statements
     return found
@@ -184,7 +185,7 @@ def test_a_network_costs_two_forks_one_that_fails_the_check_one_and_a_duplicate_
     own = [row for row in seen.attempts if row.code and not row.reused_from]
     measured = sum(row.parameters is not None for row in own)
     assert measured
-    assert seen.forks["worker"] == len(own) + measured + 2 * seen.baselines
+    assert seen.forks["worker"] == len(own) + measured + 2 * seen.baselines[Source.ARCHIVE]
 
 
 def test_a_row_is_one_transaction_of_three_statements(seen: Seen):
@@ -192,7 +193,7 @@ def test_a_row_is_one_transaction_of_three_statements(seen: Seen):
 
     What a run that goes on holds already is read once, before the first cycle: three SELECTs.
     """
-    rows = len(seen.attempts) + seen.baselines + CYCLES
-    joined = sum(row.admitted for row in seen.attempts)  # each also a baseline, in its transaction
+    rows = len(seen.attempts) + seen.baselines[Source.ARCHIVE] + CYCLES
+    inserts = rows + seen.baselines[Source.ADMITTED]  # within the transactions of their attempts
     verbs = Counter(statement.split()[0] for statement in seen.statements)
-    assert verbs == {"SELECT": 3, "BEGIN": rows - joined, "INSERT": rows, "COMMIT": rows - joined}
+    assert verbs == {"SELECT": 3, "BEGIN": rows, "INSERT": inserts, "COMMIT": rows}
