@@ -96,6 +96,10 @@ def _valueless(asked: list[str]) -> Iterator[None]:
     def stay(self: nn.Module, *_: object, **__: object) -> nn.Module:
         return self
 
+    def to(self: nn.Module, *arguments: Any, **options: Any) -> nn.Module:
+        torch._C._nn._parse_to(*arguments, **options)  # raises what `Module.to` would
+        return self
+
     def guess(name: str, value: float) -> Callable[[Tensor], Any]:
         original = getattr(Tensor, name)
 
@@ -108,8 +112,8 @@ def _valueless(asked: list[str]) -> Iterator[None]:
         return method
 
     with ExitStack() as patches:
-        for name in ("to", "cuda", "cpu"):
-            patches.enter_context(patch.object(nn.Module, name, stay))
+        for name, move in (("to", to), ("cuda", stay), ("cpu", stay)):
+            patches.enter_context(patch.object(nn.Module, name, move))
         for name, value in (("item", 1.0), ("__bool__", True), ("__float__", 1.0)):
             patches.enter_context(patch.object(Tensor, name, guess(name, value)))
         yield

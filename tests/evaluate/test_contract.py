@@ -97,6 +97,12 @@ def test_a_constructor_that_fails(executor: Executor, init: str, reason: str) ->
     assert "(line 11: " in found.reason
 
 
+def test_the_check_alone_refuses_a_move_to_what_is_no_place(executor: Executor) -> None:
+    found = evaluate(executor, make_job(network(init="self.to(nn.ReLU())"), epochs=0))
+    assert found.verdict is Verdict.BUILD
+    assert "to() received an invalid combination of arguments" in found.reason
+
+
 @pytest.mark.parametrize(
     ("code", "verdict", "reason"),
     [
