@@ -340,9 +340,10 @@ def main() -> None:
                 f"{found['floor_share_of_ours']:>8.2f}",
                 flush=True,
             )
+            path = write("authors_trainer_gpu" if options.gpu else "authors_trainer", figures)
     finally:
         authors.close()
-    print(write("authors_trainer_gpu" if options.gpu else "authors_trainer", figures))
+    print(path)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ def _resume(directory: Path) -> None:
 
 def _search(config: Config, directory: Path) -> None:
     """Run one search in its directory. Raises ConfigError for whatever makes that impossible."""
+    began = time.perf_counter()
     from rich.console import Console
 
     from deltanas.archive.base import ArchiveError
@@ -75,14 +76,16 @@ def _search(config: Config, directory: Path) -> None:
     interrupted = False
     try:
         with opened(config, directory, console) as search:
-            began = time.perf_counter() - (search.store.meta("wall_seconds") or 0.0)
+            store = search.store
+            store.add_seconds("seconds_start", time.perf_counter() - began)
+            began -= store.meta("wall_seconds") or 0.0
             try:
                 with search.progress:
                     for _ in search.cycles():
-                        search.store.set_meta("wall_seconds", time.perf_counter() - began)
+                        store.set_meta("wall_seconds", time.perf_counter() - began)
                     Study(
                         config=config,
-                        store=search.store,
+                        store=store,
                         executor=search.executor,
                         progress=search.progress,
                     ).run()
@@ -90,7 +93,7 @@ def _search(config: Config, directory: Path) -> None:
                 interrupted = True
                 search.executor.close()
                 console.print("interrupted: writing the summary of what is there")
-            search.store.set_meta("wall_seconds", time.perf_counter() - began)
+            store.set_meta("wall_seconds", time.perf_counter() - began)
             _conclude(search, directory, console)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -129,6 +132,8 @@ def _conclude(search: Search, directory: Path, console: Console) -> None:
         cycles=cycles,
         finalists=store.finalists(),
         wall_seconds=store.meta("wall_seconds"),
+        seconds_start=store.meta("seconds_start"),
+        seconds_study=store.meta("seconds_study"),
     )
     write_summary(directory / "summary.json", summary)
     write_report(store, summary, directory / "report.html")

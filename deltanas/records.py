@@ -16,6 +16,9 @@ Scaling = Literal["norm", "echo", "complex"]  # what becomes of pixels, by LEMUR
 # whose steps train a network: ours, its own `learn`, or ours bare, to see what they cost
 Loop = Literal["trusted", "own", "calibration"]
 Precision = Literal["float32", "bfloat16"]  # of the arithmetic; weights are always float32
+# of a cycle: scoring new baselines, asking the LLM, gates and novelty, waiting for the jail, LoRA,
+# and writing what came of it
+Stage = Literal["baselines", "generate", "screen", "evaluate", "tune", "record"]
 
 
 class Verdict(StrEnum):
@@ -265,9 +268,19 @@ class CycleSummary:
     tune_loss_before: float | None = None  # held-out loss per answer token before LoRA, nats
     tune_loss_after: float | None = None
     adapter_kept: bool | None = None  # False: the adapter was rolled back; None: no tuning
+    # wall time of its stages, which add up to that of the cycle
+    seconds_baselines: float = 0.0
     seconds_generate: float = 0.0
+    seconds_screen: float = 0.0
     seconds_evaluate: float = 0.0
     seconds_tune: float = 0.0
+    seconds_record: float = 0.0  # with what followed the row of the cycle before
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the cycle."""
+        spent = (self.seconds_baselines, self.seconds_generate, self.seconds_screen)
+        return sum((*spent, self.seconds_evaluate, self.seconds_tune, self.seconds_record))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

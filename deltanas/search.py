@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deltanas.archive.sampling import sample_baselines
+from deltanas.clock import Clock
 from deltanas.config import Config, Generation, NoveltyGate
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.executor import Executor
@@ -62,6 +62,7 @@ class Search:
     tracker: Tracker
     progress: CycleProgress
     novelty: NoveltyIndex
+    clock: Clock = field(default_factory=Clock)
     # equal networks share a score where they train on the same dataset in the same way
     known: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
@@ -88,22 +89,23 @@ class Search:
             yield summary
 
     def _cycle(self, cycle: int) -> CycleSummary:
+        self.clock.lap("record")
         slots = self._slots(cycle)
+        self.clock.lap("baselines")
         proposals = self._propose(cycle, slots)
-        began = time.perf_counter()
+        self.clock.lap("generate")
         attempts = sorted(self._attempts(cycle, slots, proposals), key=lambda row: row.slot)
-        seconds_evaluate = time.perf_counter() - began
-        self.lessons.collect(slots, attempts)
         self.progress.begin(f"cycle {cycle}: tune")
+        self.lessons.collect(slots, attempts)
         tuned = self.lessons.tune(cycle)
+        self.clock.lap("tune")
         summary = summarise_cycle(
             cycle,
             attempts,
             tune_loss_before=tuned.loss_before if tuned else None,
             tune_loss_after=tuned.loss_after if tuned else None,
             adapter_kept=tuned.kept if tuned else None,
-            seconds_evaluate=seconds_evaluate,
-            seconds_tune=tuned.seconds if tuned else 0.0,
+            seconds=self.clock.take(),
         )
         self.store.add_cycle(summary)
         return summary
@@ -214,6 +216,7 @@ class Search:
         ]
         jobs, sources = self._jobs(slots, outcomes)
         self.progress.begin(f"cycle {cycle}: evaluate", len(jobs))
+        self.clock.lap("screen")
         evaluations = self.executor.map(jobs)
         owners = {slot.name: slot.dataset for slot in slots}
         sets = list(self.data)  # in whose order the executor works
@@ -228,9 +231,12 @@ class Search:
                     evaluation = next(evaluations)
                     self.scores[owners[evaluation.job_id], evaluation.job_id] = evaluation
                     self.progress.advance()
+                self.clock.lap("evaluate")
                 row = self._row(slot, proposal, outcome, source)
+                self.clock.lap("screen")
                 joins = row.admitted and self.config.protocol.grow_pool
                 self.store.append(row, self._joining(slot, row) if joins else None)
+                self.clock.lap("record")
             elif source == slot.name:
                 self.scores[slot.dataset, source] = evaluation_of(row)
             self._remember(slot, row)

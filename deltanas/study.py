@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,14 @@ class Study:
     progress: CycleProgress
 
     def run(self) -> None:
-        """Train the finalists and the repeats and store how they ended."""
+        """Train the finalists and the repeats, and store how they ended and what that took."""
+        began = time.perf_counter()
+        try:
+            self._run()
+        finally:
+            self.store.add_seconds("seconds_study", time.perf_counter() - began)
+
+    def _run(self) -> None:
         protocol = self.config.protocol
         rows = {
             attempt.attempt_id: attempt

@@ -67,6 +67,13 @@ def test_the_summary_counts_every_attempt(finished: Path):
     assert 0 < summary["valid_rate"] <= 1
 
 
+def test_the_stages_account_for_all_the_time_that_passed(finished: Path):
+    summary = json.loads((finished / "summary.json").read_text())
+    stages = {key: value for key, value in summary.items() if key.startswith("seconds_")}
+    assert all(stages.values()), stages
+    assert sum(stages.values()) == pytest.approx(summary["wall_seconds"], rel=0.01, abs=0.1)
+
+
 def test_every_attempt_is_a_row_with_what_was_asked_and_answered(finished: Path):
     found = rows(finished)
     assert [(row["cycle"], row["slot"]) for row in found] == [

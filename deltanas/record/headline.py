@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from deltanas.record.formats import (
     NOT_MEASURED,
@@ -15,6 +15,9 @@ from deltanas.record.formats import (
     points,
 )
 from deltanas.record.metrics import wilson_interval
+from deltanas.records import Stage
+
+STAGES = ("start", *get_args(Stage), "study")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,10 @@ def headline(summary: Mapping[str, Any]) -> list[Figure]:
 
 
 def stages(summary: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Return (stage, seconds, share of all stages); empty where no time was taken."""
-    seconds = {name: summary[f"seconds_{name}"] for name in ("generate", "evaluate", "tune")}
-    total = sum(seconds.values())
-    return [(name, value, value / total) for name, value in seconds.items()] if total else []
+    """Return (stage, seconds, share of all stages) of those that took time, in their order."""
+    seconds = {name: summary[f"seconds_{name}"] for name in STAGES}
+    total = sum(value for value in seconds.values() if value)
+    return [(name, value, value / total) for name, value in seconds.items() if value]
 
 
 def _valid(summary: Mapping[str, Any]) -> str:

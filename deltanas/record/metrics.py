@@ -12,7 +12,7 @@ from statistics import NormalDist, fmean
 
 from deltanas.record import names
 from deltanas.record.ranking import proxy_fidelity
-from deltanas.records import Attempt, CycleSummary, Finalist, Verdict
+from deltanas.records import Attempt, CycleSummary, Finalist, Stage, Verdict
 
 
 def is_valid(attempt: Attempt) -> bool:
@@ -61,12 +61,11 @@ def summarise_cycle(
     tune_loss_before: float | None = None,
     tune_loss_after: float | None = None,
     adapter_kept: bool | None = None,
-    seconds_evaluate: float | None = None,
-    seconds_tune: float = 0.0,
+    seconds: Mapping[Stage, float] | None = None,
 ) -> CycleSummary:
     """Return what one cycle's attempts came to.
 
-    `seconds_evaluate` is the stage's wall time; without it the workers' times are added up.
+    `seconds` is the wall time of its stages; without it the times of the rows are added up.
     Raises ValueError when an attempt belongs to another cycle.
     """
     strangers = [attempt.attempt_id for attempt in attempts if attempt.cycle != cycle]
@@ -74,8 +73,11 @@ def summarise_cycle(
         raise ValueError(f"cycle {cycle} cannot count attempts of others: {strangers}")
     valid = [attempt for attempt in attempts if is_valid(attempt)]
     comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
-    if seconds_evaluate is None:
-        seconds_evaluate = math.fsum(attempt.seconds_evaluate for attempt in attempts)
+    if seconds is None:
+        seconds = {
+            "generate": math.fsum(attempt.seconds_generate for attempt in attempts),
+            "evaluate": math.fsum(attempt.seconds_evaluate for attempt in attempts),
+        }
     return CycleSummary(
         cycle=cycle,
         attempted=len(attempts),
@@ -91,9 +93,12 @@ def summarise_cycle(
         tune_loss_before=tune_loss_before,
         tune_loss_after=tune_loss_after,
         adapter_kept=adapter_kept,
-        seconds_generate=math.fsum(attempt.seconds_generate for attempt in attempts),
-        seconds_evaluate=seconds_evaluate,
-        seconds_tune=seconds_tune,
+        seconds_baselines=seconds.get("baselines", 0.0),
+        seconds_generate=seconds.get("generate", 0.0),
+        seconds_screen=seconds.get("screen", 0.0),
+        seconds_evaluate=seconds.get("evaluate", 0.0),
+        seconds_tune=seconds.get("tune", 0.0),
+        seconds_record=seconds.get("record", 0.0),
     )
 
 
@@ -116,9 +121,12 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         names.DELTA_TOKENS: summary.mean_delta_tokens,
         names.ADMITTED: summary.admitted,
         names.INFRASTRUCTURE_FAILURES: summary.infrastructure_failures,
+        names.SECONDS_BASELINES: summary.seconds_baselines,
         names.SECONDS_GENERATE: summary.seconds_generate,
+        names.SECONDS_SCREEN: summary.seconds_screen,
         names.SECONDS_EVALUATE: summary.seconds_evaluate,
         names.SECONDS_TUNE: summary.seconds_tune,
+        names.SECONDS_RECORD: summary.seconds_record,
         names.TUNE_LOSS_BEFORE: summary.tune_loss_before,
         names.TUNE_LOSS_AFTER: summary.tune_loss_after,
     }
@@ -149,6 +157,8 @@ def run_summary(
     cycles: Sequence[CycleSummary],
     finalists: Sequence[Finalist],
     wall_seconds: float,
+    seconds_start: float | None = None,
+    seconds_study: float | None = None,
 ) -> dict[str, object]:
     """Return the flat keys of `summary.json`, in the order of `names.SUMMARY_KEYS`.
 
@@ -158,6 +168,7 @@ def run_summary(
     valid = [attempt for attempt in attempts if is_valid(attempt)]
     comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     infrastructure = _infrastructure_failures(attempts)
+    spent = cycles_of(cycles, attempts)
     low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
     delta_tokens = mean(a.delta_tokens for a in attempts)
@@ -195,9 +206,14 @@ def run_summary(
         "prompt_tokens": sum(a.prompt_tokens for a in attempts),
         "output_tokens": sum(a.output_tokens for a in attempts),
         "wall_seconds": wall_seconds,
-        "seconds_generate": math.fsum(a.seconds_generate for a in attempts),
-        "seconds_evaluate": _seconds_evaluate(attempts, cycles),
-        "seconds_tune": math.fsum(c.seconds_tune for c in cycles),
+        "seconds_start": seconds_start,
+        "seconds_baselines": math.fsum(c.seconds_baselines for c in spent),
+        "seconds_generate": math.fsum(c.seconds_generate for c in spent),
+        "seconds_screen": math.fsum(c.seconds_screen for c in spent),
+        "seconds_evaluate": math.fsum(c.seconds_evaluate for c in spent),
+        "seconds_tune": math.fsum(c.seconds_tune for c in spent),
+        "seconds_record": math.fsum(c.seconds_record for c in spent),
+        "seconds_study": seconds_study,
         "verdicts": count_verdicts(attempts),
     }
 
@@ -223,10 +239,3 @@ def _reduction(mean_delta: float | None, mean_full: float | None) -> float | Non
     if mean_delta is None or not mean_full:
         return None
     return 1 - mean_delta / mean_full
-
-
-def _seconds_evaluate(attempts: Iterable[Attempt], cycles: Sequence[CycleSummary]) -> float:
-    """Add up the finished cycles and the attempts of one that was interrupted."""
-    finished = {summary.cycle for summary in cycles}
-    rest = (a.seconds_evaluate for a in attempts if a.cycle not in finished)
-    return math.fsum((*(summary.seconds_evaluate for summary in cycles), *rest))

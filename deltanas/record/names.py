@@ -15,9 +15,12 @@ DELTA_LINES = "cycle/delta_lines"
 DELTA_TOKENS = "cycle/delta_tokens"
 ADMITTED = "cycle/admitted"
 INFRASTRUCTURE_FAILURES = "cycle/infrastructure_failures"
+SECONDS_BASELINES = "cycle/seconds_baselines"
 SECONDS_GENERATE = "cycle/seconds_generate"
+SECONDS_SCREEN = "cycle/seconds_screen"
 SECONDS_EVALUATE = "cycle/seconds_evaluate"
 SECONDS_TUNE = "cycle/seconds_tune"
+SECONDS_RECORD = "cycle/seconds_record"
 TUNE_LOSS_BEFORE = "tune/loss_before"
 TUNE_LOSS_AFTER = "tune/loss_after"
 SPEARMAN_RHO = "study/spearman_rho"
@@ -38,9 +41,12 @@ TITLES: Mapping[str, str] = {
     DELTA_TOKENS: "Delta length (tokens)",
     ADMITTED: "Candidates admitted",
     INFRASTRUCTURE_FAILURES: "Infrastructure failures",
+    SECONDS_BASELINES: "Seconds scoring baselines",
     SECONDS_GENERATE: "Seconds generating",
+    SECONDS_SCREEN: "Seconds screening",
     SECONDS_EVALUATE: "Seconds evaluating",
     SECONDS_TUNE: "Seconds tuning",
+    SECONDS_RECORD: "Seconds recording",
     TUNE_LOSS_BEFORE: "Held-out loss before LoRA",
     TUNE_LOSS_AFTER: "Held-out loss after LoRA",
     SPEARMAN_RHO: "Spearman rho",
@@ -81,8 +87,13 @@ SUMMARY_KEYS: tuple[str, ...] = (
     "prompt_tokens",
     "output_tokens",
     "wall_seconds",
+    "seconds_start",
+    "seconds_baselines",
     "seconds_generate",
+    "seconds_screen",
     "seconds_evaluate",
     "seconds_tune",
+    "seconds_record",
+    "seconds_study",
     "verdicts",
 )

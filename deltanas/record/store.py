@@ -25,7 +25,7 @@ from deltanas.records import (
     Verdict,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist)
 
@@ -170,6 +170,10 @@ class RunStore:
         text = json.dumps(value, allow_nan=False)
         with self._transaction(f"meta {key}"):
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
+
+    def add_seconds(self, key: str, seconds: float) -> None:
+        """Add to a duration about the run, which another process may have begun."""
+        self.set_meta(key, (self.meta(key) or 0.0) + seconds)
 
     def meta(self, key: str) -> Any:
         """Return one JSON value about the run, or None where it was never set."""

@@ -32,9 +32,14 @@ _FIGURES = (  # those that comparisons compute with
     "prompt_tokens",
     "output_tokens",
     "wall_seconds",
+    "seconds_start",
+    "seconds_baselines",
     "seconds_generate",
+    "seconds_screen",
     "seconds_evaluate",
     "seconds_tune",
+    "seconds_record",
+    "seconds_study",
 )
 
 

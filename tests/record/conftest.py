@@ -13,7 +13,7 @@ import pytest
 
 from deltanas.record.metrics import run_summary, summarise_cycle
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Recipe, Verdict
+from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Recipe, Stage, Verdict
 
 DELTA = """\
 --- a/net.py
@@ -23,6 +23,14 @@ DELTA = """\
 +        self.conv = nn.Conv2d(1, 32, 3)  # <script>alert('delta')</script>
          self.head = nn.Linear(16, 10)
 """
+SPENT: dict[Stage, float] = {
+    "baselines": 8.0,
+    "generate": 2.0,
+    "screen": 0.5,
+    "evaluate": 1.0,
+    "tune": 2.0,
+    "record": 0.25,
+}
 
 
 def _attempt(cycle: int = 0, slot: int = 0, **changes: Any) -> Attempt:
@@ -95,7 +103,7 @@ def cycles(attempts: list[Attempt]) -> list[CycleSummary]:
         {"tune_loss_before": 1.25, "tune_loss_after": 1.5, "adapter_kept": False},
     ]
     return [
-        summarise_cycle(cycle, [a for a in attempts if a.cycle == cycle], seconds_tune=2.0, **loss)
+        summarise_cycle(cycle, [a for a in attempts if a.cycle == cycle], seconds=SPENT, **loss)
         for cycle, loss in enumerate(losses)
     ]
 
@@ -133,6 +141,8 @@ def summary(
         cycles=cycles,
         finalists=finalists,
         wall_seconds=90.0,
+        seconds_start=10.0,
+        seconds_study=50.0,
     )
 
 

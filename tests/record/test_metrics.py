@@ -51,9 +51,14 @@ KEYS = [
     "prompt_tokens",
     "output_tokens",
     "wall_seconds",
+    "seconds_start",
+    "seconds_baselines",
     "seconds_generate",
+    "seconds_screen",
     "seconds_evaluate",
     "seconds_tune",
+    "seconds_record",
+    "seconds_study",
     "verdicts",
 ]
 COUNTS = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -135,9 +140,14 @@ def test_summary_follows_the_definitions(summary: dict[str, object]) -> None:
         "spearman_n": 4,
         "prompt_tokens": 800,
         "output_tokens": 512,
+        "seconds_start": 10.0,
+        "seconds_baselines": 16.0,
         "seconds_generate": 4.0,
+        "seconds_screen": 1.0,
         "seconds_evaluate": 2.0,
         "seconds_tune": 4.0,
+        "seconds_record": 0.5,
+        "seconds_study": 50.0,
     }
     assert {key: summary[key] for key in expected} == pytest.approx(expected)
 

@@ -1,0 +1,314 @@
+"""What a whole search costs, stage by stage, and whether that grows with its attempts.
+
+    python benchmarks/whole_run.py [--attempts 60] [--starts 1]
+
+Three questions, all asked of `python -m deltanas` itself with the embedded LLM:
+
+- start: how long `--help` takes, and from the call to the first row on disk, in fresh processes;
+- profile: where the seconds of the default run go;
+- growth: a search of `--attempts`, its seconds by stage over the attempts, those of the last half
+  by those of the first, and the memory of the main process. It makes cycles of up to 50 and no
+  finalists. The LLM stays what it was (LoRA works, at the paper's learning rate, which does not
+  move it) and writes at temperature 1.0, so that late attempts are the same work as early ones:
+  otherwise it repeats itself, and what is not trained again hides what else may grow.
+
+The seconds by stage are those that a run records itself. The benchmark's own clock is around
+them: the interpreter's start, and the end with report, summary and tracker. The committed figures
+and `whole_run.png` are of `--attempts 2000 --starts 5`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from results import ROOT, write
+
+from deltanas.record.store import RunStore
+from deltanas.record.summary import read_summary
+from deltanas.records import Attempt, CycleSummary, Stage
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+STEADY = ["llm.temperature=1.0", "lora.lr=1e-5", "novelty.threshold=0.95"]
+STEADY += ["protocol.finalists=0"]
+MARKS = (0.25, 0.5, 1.0)  # of all attempts: where memory is read
+POLL_S = 0.2
+GOALS = {"help_s": 1.0, "first_row_s": 20.0, "half_ratio": (0.9, 1.1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a run's process looks like at one moment."""
+
+    attempts: int
+    seconds: float  # since the call
+    cpu_seconds: float  # of the main process alone
+    memory_mb: float  # resident set
+    peak_mb: float  # its highest so far
+    load: float  # of the last minute
+
+
+def run(
+    words: Sequence[str], directory: Path, enough: Callable[[Sample], bool] = lambda _: False
+) -> tuple[list[Sample], float]:
+    """Run a search until it ends or has done enough; return samples and its wall time.
+
+    Samples are taken when rows have come. Raises SystemExit where the search fails.
+    """
+    call = [sys.executable, "-m", "deltanas", f"hydra.run.dir={directory}", *words]
+    log = directory.with_suffix(".log")
+    samples: list[Sample] = []
+    with log.open("wb") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(call, cwd=ROOT, stdout=output, stderr=output)
+        while process.poll() is None:
+            sample = look(process.pid, directory / "run.sqlite", began)
+            if sample and (not samples or sample.attempts > samples[-1].attempts):
+                samples.append(sample)
+            if sample and enough(sample):
+                process.send_signal(signal.SIGINT)
+                process.wait()
+                return samples, time.perf_counter() - began
+            time.sleep(POLL_S)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(call)} failed:\n{log.read_text()}")
+    return samples, time.perf_counter() - began
+
+
+def look(pid: int, path: Path, began: float) -> Sample | None:
+    """Return a sample, or None where no row is on disk yet, or the process has just ended."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            (attempts,) = connection.execute("SELECT count(*) FROM attempts").fetchone()
+        status = Path(f"/proc/{pid}/status").read_text()
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        kib = {key: int(status.split(f"{key}:")[1].split()[0]) for key in ("VmRSS", "VmHWM")}
+    except (sqlite3.OperationalError, OSError, IndexError):
+        return None
+    return attempts and Sample(
+        attempts=attempts,
+        seconds=time.perf_counter() - began,
+        cpu_seconds=sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+        memory_mb=kib["VmRSS"] / 1024,
+        peak_mb=kib["VmHWM"] / 1024,
+        load=os.getloadavg()[0],
+    )
+
+
+def start(times: int, folder: Path) -> dict[str, Any]:
+    """Return the seconds of `--help`, and those from the call to the first row of default runs."""
+    asked = []
+    for _ in range(times + 2):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "deltanas", "--help"], cwd=ROOT, stdout=-3)
+        asked.append(time.perf_counter() - began)
+    first = []
+    for number in range(times):
+        samples, _ = run([], folder / f"start{number}", lambda sample: True)
+        first.append(samples[0])
+    return {
+        "help_s": spread(asked),
+        "first_row_s": spread([sample.seconds for sample in first]),
+        "load": [round(sample.load, 1) for sample in first],
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def profile(folder: Path) -> dict[str, Any]:
+    """Return where the time of the default run goes, in seconds."""
+    samples, wall = run([], folder / "default")
+    summary = read_summary(folder / "default" / "summary.json")
+    stages = {
+        name.removeprefix("seconds_"): round(value, 2)
+        for name, value in summary.items()
+        if name.startswith("seconds_")
+    }
+    stages["interpreter and end"] = round(wall - summary["wall_seconds"], 2)
+    return {
+        "attempts": summary["attempted"],
+        "wall_s": round(wall, 2),
+        "stages_s": stages,
+        "unaccounted_s": round(wall - sum(stages.values()), 2),
+        "first_row_s": round(samples[0].seconds, 2),
+        "peak_mb": round(samples[-1].peak_mb),
+    }
+
+
+def growth(attempts: int, folder: Path) -> tuple[dict[str, Any], list[CycleSummary], list[Sample]]:
+    """Return the figures of a search of many attempts, its cycles and samples."""
+    candidates = min(50, max(1, attempts // 4))
+    budget = [f"protocol.cycles={attempts // candidates}", f"protocol.candidates={candidates}"]
+    samples, wall = run([*STEADY, *budget], folder / "growth")
+    with RunStore(folder / "growth" / "run.sqlite", read_only=True) as store:
+        cycles, rows = store.cycles(), store.attempts()
+    half = len(cycles) // 2
+    first, last = cycles[:half], cycles[len(cycles) - half :]
+    ratios: dict[str, float | None] = {stage: ratio(first, last, stage) for stage in STAGES}
+    everything = sum(cycle.seconds for cycle in last) / sum(cycle.seconds for cycle in first)
+    summary = read_summary(folder / "growth" / "summary.json")
+    figures = {
+        "command": " ".join([*STEADY, *budget]),
+        "attempts": len(rows),
+        "wall_s": round(wall, 1),
+        "start_s": round(summary["seconds_start"], 1),
+        "interpreter_and_end_s": round(wall - summary["wall_seconds"], 1),
+        "stages_s": {stage: round(summary[f"seconds_{stage}"], 1) for stage in STAGES},
+        "shares_of_halves": {
+            stage: [share(each, stage) for each in (first, last)] for stage in STAGES
+        },
+        "last_half_by_first": {**ratios, "total": round(everything, 3)},
+        "work_of_halves": [work(each, rows) for each in (first, last)],
+        "main_cpu_last_half_by_first": cpu_ratio(samples, first, last),
+        "memory_mb": [memory(samples, round(mark * len(rows))) for mark in MARKS],
+        "load_of_halves": [load(samples, each) for each in (first, last)],
+        "goal": GOALS["half_ratio"],
+    }
+    return figures, cycles, samples
+
+
+def ratio(
+    first: Sequence[CycleSummary], last: Sequence[CycleSummary], stage: Stage
+) -> float | None:
+    before, after = (seconds(each, stage) for each in (first, last))
+    return round(after / before, 3) if before else None
+
+
+def seconds(cycles: Sequence[CycleSummary], stage: Stage) -> float:
+    return math.fsum(getattr(cycle, f"seconds_{stage}") for cycle in cycles)
+
+
+def share(cycles: Sequence[CycleSummary], stage: Stage) -> float:
+    return round(seconds(cycles, stage) / sum(cycle.seconds for cycle in cycles), 4)
+
+
+def work(cycles: Sequence[CycleSummary], rows: Sequence[Attempt]) -> dict[str, float]:
+    """Return how much work a half was, and what a unit of it cost."""
+    numbers = {cycle.cycle for cycle in cycles}
+    own = [row for row in rows if row.cycle in numbers]
+    trained = [row for row in own if row.seconds_evaluate]
+    tokens = sum(row.output_tokens for row in own)
+    processor = [row.cpu_seconds for row in trained if row.cpu_seconds is not None]
+    figures = {
+        "attempts": len(own),
+        "in_the_jail": len(trained),
+        "scores_reused": sum(row.reused_from is not None for row in own),
+        "prompt_tokens": sum(row.prompt_tokens for row in own),
+        "output_tokens": tokens,
+        "generate_ms_a_token": 1e3 * seconds(cycles, "generate") / tokens,
+        "evaluate_ms_a_network": 1e3 * seconds(cycles, "evaluate") / len(trained),
+        "evaluate_cpu_ms_a_network": 1e3 * statistics.fmean(processor),
+        "tune_s_a_cycle": seconds(cycles, "tune") / len(cycles),
+        "screen_ms_an_attempt": 1e3 * seconds(cycles, "screen") / len(own),
+        "record_ms_an_attempt": 1e3 * seconds(cycles, "record") / len(own),
+    }
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def cpu_ratio(
+    samples: Sequence[Sample], first: Sequence[CycleSummary], last: Sequence[CycleSummary]
+) -> float:
+    """Return the main process's CPU time for a row of the last half by one of the first."""
+    done = [sum(cycle.attempted for cycle in each) for each in (first, last)]
+    begin, end = samples[0], samples[-1]
+    middle = min(samples, key=lambda sample: abs(sample.attempts - done[0]))
+    spent = [middle.cpu_seconds - begin.cpu_seconds, end.cpu_seconds - middle.cpu_seconds]
+    rows = [middle.attempts - begin.attempts, end.attempts - middle.attempts]
+    return round((spent[1] / rows[1]) / (spent[0] / rows[0]), 3)
+
+
+def memory(samples: Sequence[Sample], attempts: int) -> dict[str, float]:
+    """Return resident set and peak when so many attempts were stored."""
+    sample = next((each for each in samples if each.attempts >= attempts), samples[-1])
+    return {
+        "attempts": sample.attempts,
+        "resident": round(sample.memory_mb),
+        "peak": round(sample.peak_mb),
+    }
+
+
+def load(samples: Sequence[Sample], cycles: Sequence[CycleSummary]) -> float:
+    """Return the mean load of the machine during some cycles."""
+    size = cycles[0].attempted
+    low, high = cycles[0].cycle * size, (cycles[-1].cycle + 1) * size
+    return round(statistics.fmean(s.load for s in samples if low < s.attempts <= high), 2)
+
+
+def draw(cycles: Sequence[CycleSummary], samples: Sequence[Sample], path: Path) -> None:
+    """Draw cumulative seconds by stage, and memory, over the attempts."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    attempts, sums = [0], {stage: [0.0] for stage in STAGES}
+    for cycle in cycles:
+        attempts.append(attempts[-1] + cycle.attempted)
+        for stage in STAGES:
+            sums[stage].append(sums[stage][-1] + getattr(cycle, f"seconds_{stage}"))
+    left.stackplot(attempts, *sums.values(), labels=sums, linewidth=0, alpha=0.85)
+    top = sum(each[-1] for each in sums.values())
+    left.plot(
+        (0, attempts[-1]), (0, top), color="black", linewidth=1, linestyle="--", label="linear"
+    )
+    left.set(
+        xlabel="attempts", ylabel="seconds, cumulative", xlim=(0, attempts[-1]), ylim=(0, None)
+    )
+    handles, labels = left.get_legend_handles_labels()
+    left.legend(handles[::-1], labels[::-1], frameon=False, loc="upper left")
+    for label, values in {
+        "peak": [sample.peak_mb for sample in samples],
+        "resident": [sample.memory_mb for sample in samples],
+    }.items():
+        right.plot([sample.attempts for sample in samples], values, label=label)
+    right.set(xlabel="attempts", ylabel="main process, MB", xlim=(0, attempts[-1]), ylim=(0, None))
+    right.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+def show(title: str, figures: dict[str, Any]) -> None:
+    print(f"\n{title}")
+    for name, value in figures.items():
+        rows = (
+            value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
+        )
+        for row in rows:
+            print(f"  {name:<28}{row}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--attempts", type=int, default=60, help="of the search that may grow")
+    parser.add_argument("--starts", type=int, default=1, help="fresh default runs")
+    asked = parser.parse_args()
+    if asked.attempts < 8 or asked.starts < 1:
+        parser.error("--attempts must be at least 8, which gives two cycles a half, --starts 1")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = {"start": start(asked.starts, folder)}
+        show("start", figures["start"])
+        figures["profile"] = profile(folder)
+        show("profile of the default run", figures["profile"])
+        figures["growth"], cycles, samples = growth(asked.attempts, folder)
+        show("growth", figures["growth"])
+    draw(cycles, samples, ROOT / "benchmarks" / "results" / "whole_run.png")
+    print(write("whole_run", {"goals": GOALS, **figures}))
+
+
+if __name__ == "__main__":
+    main()
