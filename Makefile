@@ -36,8 +36,8 @@ test-all: $(READY)  ## Run every test
 bench: $(READY)  ## Measure what a CPU can: evaluation, generation, tuning, archive, whole run (15 minutes)
 	@for name in $(CPU_BENCHMARKS); do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
-bench-gpu: $(READY)  ## Measure a GPU: 7B generation and tuning, and training against the authors' trainer
-	@for name in generation tuning authors_trainer; do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py --gpu; done
+bench-gpu: $(READY)  ## Measure a GPU: generation and tuning with the sizes of a 7B LLM
+	@for name in generation tuning; do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py --gpu; done
 
 lint: $(READY)  ## Check style and layout
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """One candidate through this program and through the authors' trainer: candidates an hour.
 
-    python benchmarks/authors_trainer.py [--folder DIR] [--cells tiny-32 median-32 ...] [--gpu]
+    python benchmarks/authors_trainer.py [--folder DIR] [--cells tiny-32 median-32 ...]
 
 The authors' side is `check_nn` of nn-dataset 2.1.2 (LEMUR), called as they call it, in one warm
 process that keeps its settings (one loader process), with its lint stage and without. It is
@@ -11,12 +11,9 @@ torch thread, and predict the test images.
 Each cell is timed at two numbers of images, both sides in turns; the line through the two gives
 the fixed cost of a candidate and the cost of an image, and with these the cost at CIFAR-10's
 50,000 + 10,000. Cost is CPU time of all processes, so `candidates an hour` is of one core that is
-never idle, and other programs hardly move it; on a GPU it is wall time. The floor
-is a bare loop over one resident batch: what no data path can save.
+never idle, and other programs hardly move it. The floor is a bare loop over one resident batch:
+what no data path can save.
 The authors' import of their database (minutes, once) is left out.
-
-`--gpu` trains on the first GPU, as their trainer does by itself where there is one. A fourth side
-is then ours in bfloat16 and channels last.
 """
 
 from __future__ import annotations
@@ -129,9 +126,7 @@ def recipe_at(pixels: int) -> Recipe:
     )
 
 
-def ours(
-    data: ImageData, code: str, pixels: int, images: int, device: str, *, half: bool = False
-) -> float:
+def ours(data: ImageData, code: str, pixels: int, images: int) -> float:
     """Return the seconds of one candidate in a warm executor of one worker."""
     few = replace(
         data,
@@ -144,23 +139,19 @@ def ours(
     )
     recipe = recipe_at(pixels)
     limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 16.0}
-    with LocalExecutor(few, device=device, workers=1, **limits) as executor:
+    with LocalExecutor(few, workers=1, **limits) as executor:
         (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
         if warm.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not build: {warm.reason}")
-        began = spent(device)
-        job = Job(job_id="timed", code=code, recipe=recipe, channels_last=half)
-        job = replace(job, precision="bfloat16") if half else job
-        (found,) = executor.map([job])
+        began = spent()
+        (found,) = executor.map([Job(job_id="timed", code=code, recipe=recipe)])
         if found.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not train: {found.reason}")
-        return spent(device) - began
+        return spent() - began
 
 
-def spent(device: str) -> float:
-    """Return seconds: on a GPU of the clock, else of CPU by this process and all below it."""
-    if device == "cuda":
-        return time.perf_counter()
+def spent() -> float:
+    """Return the CPU time of this process and all below it, in seconds."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
@@ -174,14 +165,14 @@ def spent(device: str) -> float:
     return sum(ticks[one] for one in family) / os.sysconf("SC_CLK_TCK")
 
 
-def floor_s(code: str, pixels: int, device: str) -> float:
+def floor_s(code: str, pixels: int) -> float:
     """Return the seconds of an epoch whose batches cost nothing: one batch, over and over."""
     recipe = recipe_at(pixels)
-    where = torch.device(device)
-    network = build(load_class(code), recipe, channels=3, num_classes=10, device=where).to(where)
+    where = torch.device("cpu")
+    network = build(load_class(code), recipe, channels=3, num_classes=10, device=where)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
-    images = torch.randn(recipe.batch, 3, pixels, pixels, device=where)
-    labels = torch.randint(0, 10, (recipe.batch,), device=where)
+    images = torch.randn(recipe.batch, 3, pixels, pixels)
+    labels = torch.randint(0, 10, (recipe.batch,))
 
     def step() -> float:
         optimizer.zero_grad()
@@ -194,14 +185,13 @@ def floor_s(code: str, pixels: int, device: str) -> float:
         with torch.no_grad():
             return network(images).sum().item()
 
-    clock = time.perf_counter if device == "cuda" else time.process_time
     total = 0.0
     for work, count in ((step, TRAIN), (answer, TEST)):
         times = []
         while len(times) < 3 or (sum(times) < FLOOR_S and len(times) < 200):
-            began = clock()
+            began = time.process_time()
             work()
-            times.append(clock() - began)
+            times.append(time.process_time() - began)
         total += statistics.median(times) * count / recipe.batch
     return total
 
@@ -229,7 +219,7 @@ class Authors:
             text=True,
         )
 
-    def seconds(self, code: str, pixels: int, images: int, device: str, *, lint: bool) -> float:
+    def seconds(self, code: str, pixels: int, images: int, *, lint: bool) -> float:
         task = {
             "code": code,
             "prm": {**PRM, "transform": f"norm_{pixels}_flip"},
@@ -243,8 +233,7 @@ class Authors:
         self._process.stdin.flush()
         for line in self._process.stdout:  # it prints much else
             if line.startswith("SECONDS "):
-                wall, cpu = map(float, line.split()[1:])
-                return wall if device == "cuda" else cpu
+                return float(line.split()[1])
         raise RuntimeError(f"the authors' trainer ended; its message stands in {self._log.name}")
 
     def close(self) -> None:
@@ -261,17 +250,15 @@ def line(points: dict[int, list[float]]) -> Line:
 
 
 def cell(
-    authors: Authors, data: ImageData, code: str, pixels: int, rounds: int, device: str
+    authors: Authors, data: ImageData, code: str, pixels: int, rounds: int
 ) -> dict[str, float]:
     """Return the figures of one network at one image size."""
     sides: dict[str, Callable[[int], float]] = {
-        "ours": lambda images: ours(data, code, pixels, images, device),
-        "bare": lambda images: authors.seconds(code, pixels, images, device, lint=False),
-        "linted": lambda images: authors.seconds(code, pixels, images, device, lint=True),
+        "ours": lambda images: ours(data, code, pixels, images),
+        "bare": lambda images: authors.seconds(code, pixels, images, lint=False),
+        "linted": lambda images: authors.seconds(code, pixels, images, lint=True),
     }
-    if device == "cuda":
-        sides["ours_half"] = lambda images: ours(data, code, pixels, images, device, half=True)
-    floor = floor_s(code, pixels, device)
+    floor = floor_s(code, pixels)
     slope = max((sides["ours"](256) - sides["ours"](128)) / 128, 1e-5)
     many = int(min(20_000, max(256, BUDGET_S / slope)))
     points: dict[str, dict[int, list[float]]] = {name: {} for name in sides}
@@ -306,9 +293,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=folder)
     parser.add_argument("--cells", nargs="+", choices=known, default=known)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--gpu", action="store_true", help="both sides train on the first GPU")
     options = parser.parse_args()
-    device = "cuda" if options.gpu else "cpu"
     if not os.environ.items() >= SETTINGS.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
     torch.set_num_threads(1)
@@ -330,7 +315,7 @@ def main() -> None:
         for name, network, pixels in cells(options.cells):
             theirs = options.folder / f"site/ab/nn/nn/{NETWORKS.get(network)}.py"
             code = (CNN if network == "cnn" else theirs).read_text()
-            found = cell(authors, data, code, pixels, options.rounds, device)
+            found = cell(authors, data, code, pixels, options.rounds)
             figures[name] = found
             print(
                 f"{name:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
@@ -340,7 +325,7 @@ def main() -> None:
                 f"{found['floor_share_of_ours']:>8.2f}",
                 flush=True,
             )
-            path = write("authors_trainer_gpu" if options.gpu else "authors_trainer", figures)
+            path = write("authors_trainer", figures)
     finally:
         authors.close()
     print(path)

@@ -203,7 +203,7 @@ class TrainerConfig:
 
     loop: TrainerLoop = TrainerLoop.trusted
     precision: str = "float32"  # or bfloat16, for products and convolutions in our loop
-    channels_last: bool = False  # memory format that tensor cores prefer
+    channels_last: bool = False  # memory format of images and weights
 
     def options(self) -> dict[str, Any]:
         """Return what every job says of its training."""
@@ -219,8 +219,7 @@ class ExecutorConfig:
     """Where candidates are evaluated."""
 
     name: str = MISSING
-    device: str = "cpu"  # or cuda: candidates train on the GPUs of this machine
-    workers: int | None = None  # null: one per core, and at most four per GPU
+    workers: int | None = None  # null: one per core
     threads: int = bounded(1, 1)  # per worker
     jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
 
@@ -271,7 +270,6 @@ CHOICES = {
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),
-    "executor.device": ("cpu", "cuda"),
     "trainer.precision": ("float32", "bfloat16"),
     "executor.jail": ("auto", "strong", "noopen", "weak"),
     "archive.name": ("builtin", "lemur"),

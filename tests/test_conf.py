@@ -111,7 +111,6 @@ def test_a_custom_llm_must_be_named():
         ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
         ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
-        ("executor.device=tpu", r"executor\.device=tpu is unknown; .* cpu, cuda"),
         ("trainer.precision=float16", r"trainer\.precision=float16 is unknown; .* bfloat16"),
         ("executor.jail=none", r"executor\.jail=none is unknown; .* auto, strong, noopen, weak"),
     ],

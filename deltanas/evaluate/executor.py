@@ -10,7 +10,6 @@ from itertools import islice
 from types import TracebackType
 from typing import Protocol, Self
 
-from deltanas.evaluate import gpu
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
 from deltanas.evaluate.lane import Lane
@@ -50,20 +49,18 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Evaluates on the cores or GPUs of this machine, one jailed process per job.
+    """Evaluates on the CPU cores of this machine, one jailed process per job.
 
     The same job gives the same accuracies on one machine, whatever ran before or beside it.
     Warming up starts at once, in another process. `jailing` says which jail stands around jobs.
-    Raises ValueError for limits that cannot hold, and JailError where there is no such jail, or
-    no GPU for it.
+    Raises ValueError for limits that cannot hold, and JailError where there is no such jail.
     """
 
     def __init__(
         self,
         data: ImageData,
         *,
-        device: str = "cpu",  # or cuda
-        workers: int | None = None,  # None: workers x threads = cores, but few on each GPU
+        workers: int | None = None,  # None: as many as workers x threads = cores allows
         threads_per_worker: int = 1,
         jail: str = "auto",  # or a tier by name
         timeout_s: float = 600.0,
@@ -72,10 +69,8 @@ class LocalExecutor:
         max_macs: int,
     ) -> None:
         self.jailing = choose(jail)
-        names = gpu.visible() if device == "cuda" else []
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
-            workers = min(workers, gpu.LANES_PER_GPU * len(names) or workers)
         for name, value in (
             ("workers", workers),
             ("threads_per_worker", threads_per_worker),
@@ -96,11 +91,10 @@ class LocalExecutor:
         self.workers = workers
         self._closed = False
         self._sick = 0  # jobs in a row, as they finished
-        gpus = gpu.shares(names, workers, self.jailing.tier) if device == "cuda" else []
-        self._zygote = Zygote(data, limits, self.jailing.tier, gpus[0] if gpus else None)
+        self._zygote = Zygote(data, limits, self.jailing.tier)
         self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-        for lane in range(workers):
-            self._idle.put(Lane(self._zygote, data, limits, gpus[lane] if gpus else None))
+        for _ in range(workers):
+            self._idle.put(Lane(self._zygote, data, limits))
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="evaluate")
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 
 from deltanas.evaluate.channel import Limits, Report, pack, receive, receive_message
 from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.gpu import Gpu
 from deltanas.evaluate.score import judge
 from deltanas.evaluate.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.worker import Zygote
@@ -29,13 +28,10 @@ _DEVICE_SIGN = "CUDA error"  # once there is one, everything fails on that devic
 class Lane:
     """Runs one job at a time, and replaces its worker process when that dies or is sick."""
 
-    def __init__(
-        self, zygote: Zygote, data: ImageData, limits: Limits, gpu: Gpu | None = None
-    ) -> None:
+    def __init__(self, zygote: Zygote, data: ImageData, limits: Limits) -> None:
         self._zygote = zygote
         self._data = data
         self._limits = limits
-        self._gpu = gpu
         self._connection: socket.socket | None = None
 
     def evaluate(self, job: Job) -> Evaluation:
@@ -123,7 +119,7 @@ class Lane:
 
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
         connection.settimeout(GRACE_S)
-        connection.sendall(pack({"job": asdict(job), "gpu": self._gpu and asdict(self._gpu)}))
+        connection.sendall(pack(asdict(job)))
         deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
         report = Report(**receive_message(connection, deadline=deadline))
         return report, receive(connection, report.output_bytes, deadline=deadline)

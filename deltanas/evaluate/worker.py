@@ -24,7 +24,6 @@ from deltanas.evaluate.channel import (
     share_images,
 )
 from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.gpu import Gpu
 from deltanas.evaluate.tiers import Tier
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
@@ -40,9 +39,7 @@ class Zygote:
     Handed over: all images, which are whose, training labels. Other labels stay here.
     """
 
-    def __init__(
-        self, data: ImageData, limits: Limits, tier: Tier, gpu: Gpu | None = None
-    ) -> None:
+    def __init__(self, data: ImageData, limits: Limits, tier: Tier) -> None:
         self._threads = limits.threads
         self._lock = threading.Lock()
         self._closed = False
@@ -61,7 +58,6 @@ class Zygote:
             {
                 "layouts": [pixels_layout, rows_layout],
                 "tier": tier,
-                "gpu": gpu and asdict(gpu),
                 "limits": asdict(limits),
                 "num_classes": data.num_classes,
                 "mean": mean,
@@ -153,8 +149,7 @@ def environment(threads: int) -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
         "PYTHONHASHSEED": "0",  # sets iterate alike in every run
-        "CUDA_VISIBLE_DEVICES": "",  # a child that may use a GPU is told which
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # who looks for GPUs starts no CUDA before forks
+        "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew

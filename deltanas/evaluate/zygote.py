@@ -32,8 +32,7 @@ from deltanas.evaluate.channel import (
     pack,
     receive_message,
 )
-from deltanas.evaluate.child import answer, answer_cap, gpu_from_message, job_from_message
-from deltanas.evaluate.gpu import Gpu
+from deltanas.evaluate.child import answer, answer_cap, job_from_message
 from deltanas.evaluate.jail import Jail, prepare
 from deltanas.evaluate.selftest import holes
 from deltanas.evaluate.supervise import run_child
@@ -60,7 +59,7 @@ def main() -> None:
     boot = receive_message(control)
     limits = Limits(**boot["limits"])
     data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
-    jail = _warm_up(data, limits, Tier(boot["tier"]), gpu_from_message(boot["gpu"]))
+    jail = _warm_up(data, limits, Tier(boot["tier"]))
     control.sendall(pack({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
     while True:
@@ -89,7 +88,7 @@ def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData
     )
 
 
-def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: Gpu | None) -> Jail:
+def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     """Take the path of a job twice: here, so that no child imports anything, then in the jail."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -112,14 +111,14 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: Gpu | None) ->
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
     huge_pages.collapse()
     try:
-        jail = prepare(tier, gpu=gpu is not None)
+        jail = prepare(tier)
     except JailError as error:
         sys.exit(str(error))
     report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
     if report.exit_code or found != b"[]":
         sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
     for each in (check, job):
-        work = functools.partial(answer, each, few, lenient, gpu)
+        work = functools.partial(answer, each, few, lenient)
         report, output = run_child(work, jail, lenient, cap=answer_cap(each, few))
         if report.exit_code or b'"verdict":"trained"' not in output[:80]:
             sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
@@ -138,11 +137,10 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
     try:
         connection.sendall(GREETING)
         while True:
-            message = receive_message(connection)
-            job, gpu = job_from_message(message["job"]), gpu_from_message(message["gpu"])
+            job = job_from_message(receive_message(connection))
             own = limits.for_epochs(job.epochs)
             report, output = run_child(
-                functools.partial(answer, job, data, own, gpu),
+                functools.partial(answer, job, data, own),
                 jail,
                 own,
                 cap=answer_cap(job, data),
