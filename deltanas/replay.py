@@ -83,7 +83,7 @@ def _refuse(message: str) -> int:
 def _replay(directory: Path, study: bool, console: Console) -> bool:
     """Replay a run, print how it went, and tell whether everything was alike."""
     from deltanas.config import ConfigError
-    from deltanas.record.store import RunStore
+    from deltanas.record.store import RunStore, RunStoreError
 
     if not (directory / NAME).is_file():
         raise ConfigError(f"{directory} holds no {NAME}; RUN_DIR must be the directory of a run")
@@ -92,10 +92,14 @@ def _replay(directory: Path, study: bool, console: Console) -> bool:
         (folder / "recorded").mkdir()
         for path in directory.glob(f"{NAME}*"):  # SQLite leaves files beside those it reads
             shutil.copyfile(path, folder / "recorded" / path.name)
-        with RunStore(folder / "recorded" / NAME, read_only=True) as store:
-            recorded = _rows(store)
-            config = _config(store, recorded.attempts, directory)
-            proposer = _proposer(store, config, recorded.attempts, directory)
+        try:
+            with RunStore(folder / "recorded" / NAME, read_only=True) as store:
+                recorded = _rows(store)
+                config = _config(store, recorded.attempts, directory)
+                proposer = _proposer(store, config, recorded.attempts, directory)
+        except RunStoreError as error:  # it names the copy
+            message = str(error).replace(str(folder / "recorded"), str(directory))
+            raise RunStoreError(message) from error
         replayed = _again(config, proposer, folder, study, console)
     return _compare(recorded, replayed, study, console)
 

@@ -134,3 +134,13 @@ def test_a_run_of_an_llm_replays_without_it(
     shown = capsys.readouterr().out.splitlines()
     assert "6 of 6 attempts replay alike" in shown
     assert "4 of 4 finalists replay alike" in shown
+
+
+def test_rows_that_cannot_be_read_are_refused_by_the_name_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.sqlite").write_text("no database")
+    assert main([str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert str(tmp_path / "run.sqlite") in message
+    assert "recorded" not in message

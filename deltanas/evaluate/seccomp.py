@@ -17,6 +17,7 @@ from deltanas.evaluate.syscalls import Machine, call, this_machine
 _SET_MODE_FILTER, _GET_ACTION_AVAIL = 1, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_AND = 0x54
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 6
 
 OPENING = ("open", "openat")
@@ -29,7 +30,8 @@ _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
 _PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? its size, FION*, FIO*CLEX
-_IOCTL_NEVER = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
+_NVIDIA_TYPE = 0x46  # second byte of the driver's requests, NV_IOCTL_MAGIC
+_UVM_LAST, _UVM_START = 0xFF, (0x30000001, 0x30000002)  # unified memory counts from 1, untyped
 
 _ANY_PROCESS = 0xFACEFEED  # stands for the number of a process that is not known yet
 _Instruction = tuple[int, int, int, int]  # operation, jump if true, jump if false, constant
@@ -55,8 +57,8 @@ def available() -> bool:
 def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
     """Return a filter that `for_process` makes one process's: it may signal nobody but itself.
 
-    `opens`: files may be opened, which takes another layer to say which. `gpu`: any `ioctl` but
-    those that type into a terminal, as drivers are spoken to that way, and `socketpair`.
+    `opens`: files may be opened, which takes another layer to say which. `gpu`: the `ioctl`s of
+    NVIDIA's driver as well, by their type and numbers, and `socketpair`.
     """
     numbers = machine.numbers
     left_out = {*_SPECIAL, *_ON_ITSELF, *_OTHERS, *(() if opens else OPENING)}
@@ -77,7 +79,7 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
         "clone": _thread_only(),
         "clone3": [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],  # libc falls back to clone
         "fcntl": _one_of(1, _FCNTL),
-        "ioctl": _none_of(1, _IOCTL_NEVER) if gpu else _one_of(1, _IOCTL),
+        "ioctl": [*(_nvidia() if gpu else ()), *_one_of(1, _IOCTL)],
         "prctl": _one_of(0, _PRCTL),
         **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
         **{name: _one_of(0, (0,)) for name in _ON_ITSELF},
@@ -131,13 +133,18 @@ def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
     ]
 
 
-def _none_of(index: int, values: Sequence[int]) -> list[_Instruction]:
-    tests = [(_JUMP_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)]
+def _nvidia() -> list[_Instruction]:
+    """Allow the requests of NVIDIA's driver; any other goes on with what follows."""
     return [
-        _argument(index),
-        *tests,
+        _argument(1),
+        (_JUMP_ABOVE, 1, 0, _UVM_LAST),
         (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_JUMP_EQUAL, 1, 0, _UVM_START[0]),
+        (_JUMP_EQUAL, 0, 1, _UVM_START[1]),
+        (_RETURN, 0, 0, _ALLOW),
+        (_AND, 0, 0, 0xFF00),
+        (_JUMP_EQUAL, 0, 1, _NVIDIA_TYPE << 8),
+        (_RETURN, 0, 0, _ALLOW),
     ]
 
 

@@ -41,6 +41,7 @@ from deltanas.evaluate.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.training_data import TrainingData
 from deltanas.records import Job
 
+TRIAL_S = 300.0  # wall time of a trial in the jail, which takes a moment; busy machines are slow
 _IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
     "torchvision",
     "torchvision.models",
@@ -100,7 +101,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
         test_rows=data.test_rows[:8],
     )
     job = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
-    lenient = replace(limits, max_parameters=2**62, max_macs=2**62)
+    lenient = replace(limits, timeout_s=TRIAL_S, max_parameters=2**62, max_macs=2**62)
     check = replace(job, epochs=0)
     for each in (check, job):
         answer(each, few, replace(lenient, threads=1))  # a pool of threads would not survive forks

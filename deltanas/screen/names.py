@@ -51,6 +51,23 @@ _IN_MODULES = _words(
     """
 )
 
+# What the permitted modules hold of others, as `torch.utils._osp` holds `posixpath`: found by
+# walking the live modules, which tests/screen/test_live_modules.py does again.
+_STRAY = _words(
+    """
+    Image ImageColor ImageDraw ImageEnhance ImageFont ImageOps
+    _NON_SCRIPTABLE_REMOTE_MODULE_MODULE _base64 _collections _cuda_bindings_driver
+    _cuda_bindings_runtime _cuda_driver _cuda_runtime _drv _hashlib _operator _osp _random _rt
+    _thread _warnings argparse ast atexit base64 bisect bltns cProfile contextlib contextvars
+    copyreg csv datetime dis errno fnmatch getpass gzip hashlib heapq json keyword locale logging
+    mlib mock mp operator pprint pstats py_heapq py_operator py_sys python_multiprocessing queue
+    re shlex stat statistics stdlib_re string struct sympy sysconfig textwrap time torchgen
+    traceback triton typing_extensions unicodedata unittest uuid wintypes zlib
+    BufferedIOBase EntryPoint IOBase Path StringIO ThreadPoolExecutor _Path _distribution
+    _find_spec _open _packages_distributions _urandom attrgetter currentframe find_spec interface
+    """
+)
+
 _SWITCHES = ("torch.backends.",)  # speed settings that networks set at import
 
 
@@ -63,7 +80,7 @@ def denied(name: str) -> bool:
 
 def denied_in_module(name: str) -> bool:
     """Return whether an imported module may not be asked for this attribute."""
-    return denied(name) or name in _IN_MODULES
+    return denied(name) or name in _IN_MODULES or name in _STRAY
 
 
 def is_switch(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 import warnings
@@ -201,6 +202,9 @@ class LoraTuner:
         weights = {name: weight.contiguous().cpu() for name, weight in state.items()}
         save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
         self.adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+        for path in partial.iterdir():  # the row of the cycle counts on them
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         if directory.exists():
             shutil.rmtree(directory)
         partial.replace(directory)

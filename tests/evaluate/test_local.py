@@ -63,6 +63,14 @@ def test_an_endless_candidate_and_its_children_are_killed() -> None:
         assert {zygote, worker} <= set(parents())
 
 
+def test_a_time_limit_that_nothing_meets_is_no_hole_in_the_jail(digits: ImageData) -> None:
+    limits = {"timeout_s": 0.001, "max_parameters": 10**6, "max_macs": 10**7}
+    with LocalExecutor(digits, workers=1, **limits) as executor:
+        found = evaluate(executor, make_job(network()))
+    assert found.verdict is Verdict.INFRASTRUCTURE  # its canary meets the limit no better
+    assert "the job was stopped after" in found.reason
+
+
 def test_a_worker_that_dies_is_replaced_and_its_job_repeated(local_executor: Executor) -> None:
     evaluate(local_executor, make_job(network(), epochs=0))  # warm
     code = network(training="time.sleep(0.05)")
