@@ -74,9 +74,9 @@ def one_child(job: Job, images: ImageData, data: TrainingData, jail: Jail) -> di
         return found
 
     began = time.monotonic()
-    report, output = supervise.run_child(work, jail, LIMITS, cap=answer_cap(job, data))
-    reaped = time.monotonic()
-    found = judge(job, report, output, images, LIMITS)
+    with supervise.run_child(work, jail, LIMITS, cap=answer_cap(job, data)) as (report, output):
+        reaped = time.monotonic()
+        found = judge(job, report, bytes(output), images, LIMITS)
     if found.verdict is not Verdict.TRAINED:
         raise RuntimeError(f"{job.job_id}: {found.verdict} {found.reason}")
     return {

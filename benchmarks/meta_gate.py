@@ -108,7 +108,8 @@ def checks(job: Job) -> tuple[Job, Job]:
 def one_child(job: Job, data: TrainingData, jail: Jail) -> Checked:
     work = functools.partial(answer, job, data, LIMITS)
     began = cpu_seconds()
-    report, output = run_child(work, jail, LIMITS, cap=answer_cap(job, data))
+    with run_child(work, jail, LIMITS, cap=answer_cap(job, data)) as (report, room):
+        output = bytes(room)
     milliseconds = 1e3 * (cpu_seconds() - began)
     if report.ending != "ended" or report.exit_code:
         end = f"{report.ending}, status {report.exit_code}, {report.seconds:.1f} s"

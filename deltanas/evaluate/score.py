@@ -127,12 +127,18 @@ def _death(report: Report) -> _Header | None:
             reason=f"the job was stopped after {report.cpu_seconds:.1f} s of CPU time",
         )
     elif code < 0:
-        reason = f"the process was killed by {signal.Signals(-code).name}"
+        reason = f"the process was killed by {_signal_name(-code)}"
     elif code:
         reason = f"the process ended with status {code} before it answered"
     else:
         return None
     return _Header(verdict=Verdict.KILLED, reason=reason)
+
+
+def _signal_name(number: int) -> str:
+    """Return the name of a signal; most real-time signals have none."""
+    known = {each.value: each.name for each in signal.Signals}
+    return known.get(number, f"signal {number}")
 
 
 def _split(output: bytes, limits: Limits, *, counts: bool) -> tuple[_Header | None, bytes]:

@@ -1,18 +1,20 @@
 """One jailed child: fork it, watch it, end it, and say what became of it.
 
-Runs in a worker process. The child's bytes are collected up to a cap and never looked at here.
+Runs in a worker process. The child's bytes are collected up to a cap and never looked at here;
+they are gone before the next child is forked, which would find them in its memory.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import select
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from deltanas.evaluate.channel import ChannelClosed, Ending, Limits, Report
@@ -23,6 +25,7 @@ MAX_THREADS = 64  # of a child, besides four for each that it was given
 _THREADS, _RESIDENT = 17, 21  # fields of /proc/PID/stat after the name
 
 
+@contextmanager
 def run_child(
     work: Callable[[], bytes],
     jail: Jail,
@@ -31,12 +34,12 @@ def run_child(
     cap: int,
     mapped: int = 0,
     connection: socket.socket | None = None,
-) -> tuple[Report, bytes]:
-    """Run `work` in a jailed fork; return what became of the process, and its raw answer.
+) -> Iterator[tuple[Report, memoryview]]:
+    """Run `work` in a jailed fork; hand out what became of the process, and its raw answer.
 
     `cap` is the most bytes that it may answer with, `mapped` those of shared images, which count
     as its memory once it has read them. Raises ChannelClosed, the child being dead by
-    then, when the parent leaves `connection`.
+    then, when the parent leaves `connection`. The answer is unmapped at the end of the block.
     """
     began = time.monotonic()
     worker = os.getpid()
@@ -45,23 +48,25 @@ def run_child(
     if child == 0:
         _be_child(work, jail, limits, writer, worker)
     os.close(writer)
-    try:
-        ending, output = _watch(
-            child, reader, connection, began + limits.timeout_s, cap, limits, mapped
+    with mmap.mmap(-1, cap + 1, flags=mmap.MAP_PRIVATE) as memory, memoryview(memory) as room:
+        try:
+            ending, size = _watch(
+                child, reader, connection, began + limits.timeout_s, room, limits, mapped
+            )
+        finally:
+            os.close(reader)
+            _kill(child)
+            _, status, usage = os.wait4(child, 0)
+        report = Report(
+            ending=ending,
+            exit_code=os.waitstatus_to_exitcode(status),
+            seconds=time.monotonic() - began,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            memory_bytes=usage.ru_maxrss * 1024,
+            output_bytes=size,
         )
-    finally:
-        os.close(reader)
-        _kill(child)
-        _, status, usage = os.wait4(child, 0)
-    report = Report(
-        ending=ending,
-        exit_code=os.waitstatus_to_exitcode(status),
-        seconds=time.monotonic() - began,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        memory_bytes=usage.ru_maxrss * 1024,
-        output_bytes=len(output),
-    )
-    return report, output
+        with room[:size] as output:
+            yield report, output
 
 
 def _be_child(
@@ -84,12 +89,15 @@ def _watch(
     reader: int,
     connection: socket.socket | None,
     deadline: float,
-    cap: int,
+    room: memoryview,
     limits: Limits,
     mapped: int,
-) -> tuple[Ending, bytes]:
-    """Collect what the child writes until it ends or has too much of anything."""
-    output = bytearray()
+) -> tuple[Ending, int]:
+    """Collect what the child writes until it ends or has too much of anything.
+
+    Returns how many bytes of `room`, which has one more than it may write, are taken.
+    """
+    size = 0
     process = os.pidfd_open(child)
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
@@ -102,22 +110,24 @@ def _watch(
             ready, _, _ = select.select(watched, [], [], max(0.0, min(deadline - now, LOOK_S)))
             if connection and connection.fileno() in ready:  # silent during a job, so it left
                 raise ChannelClosed("the parent is gone")
-            if reader in ready and not _drain(reader, output, cap):
-                watched.remove(reader)
-            if len(output) > cap:
-                return "flooded", bytes(output)
+            if reader in ready:
+                size, more = _drain(reader, room, size)
+                if not more:
+                    watched.remove(reader)
+            if size == len(room):
+                return "flooded", size
             if process in ready:
-                _drain(reader, output, cap)  # what it wrote between the two calls
-                return "ended", bytes(output)
+                size, _ = _drain(reader, room, size)  # what it wrote between the two calls
+                return "ended", size
             if time.monotonic() >= deadline:
-                return "timed_out", b""
+                return "timed_out", 0
             if now >= look:
                 look = now + LOOK_S
                 threads, held = _usage(child)
                 if held > resident:
-                    return "swollen", b""
+                    return "swollen", 0
                 if threads > MAX_THREADS + 4 * limits.threads:
-                    return "crowded", b""
+                    return "crowded", 0
     finally:
         os.close(process)
 
@@ -135,17 +145,20 @@ def _usage(process: int) -> tuple[int, int]:
     return int(fields[_THREADS]), int(fields[_RESIDENT]) * resource.getpagesize()
 
 
-def _drain(reader: int, output: bytearray, cap: int) -> bool:
-    """Read what is there, to one byte above the cap; return False at end of file."""
-    while len(output) <= cap:
+def _drain(reader: int, room: memoryview, size: int) -> tuple[int, bool]:
+    """Read what is there, as far as there is room; return the bytes in all, and if more may come.
+
+    Nothing is read into memory that is used again.
+    """
+    while size < len(room):
         try:
-            chunk = os.read(reader, min(1 << 20, cap + 1 - len(output)))
+            count = os.readv(reader, [room[size:]])
         except BlockingIOError:
-            return True
-        if not chunk:
-            return False
-        output += chunk
-    return True
+            return size, True
+        if not count:
+            return size, False
+        size += count
+    return size, True
 
 
 def _kill(child: int) -> None:

@@ -115,14 +115,19 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
         jail = prepare(tier)
     except JailError as error:
         sys.exit(str(error))
-    report, found = run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096)
-    if report.exit_code or found != b"[]":
-        sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found.decode()}")
+    with run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096) as (
+        report,
+        output,
+    ):
+        found = bytes(output).decode()
+        if report.exit_code or found != "[]":
+            sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found}")
     for each in (check, job):
         work = functools.partial(answer, each, few, lenient)
-        report, output = run_child(work, jail, lenient, cap=answer_cap(each, few))
-        if report.exit_code or b'"verdict":"trained"' not in output[:80]:
-            sys.exit(f"a jailed trial network did not train: {report}, it said {output[:400]!r}")
+        with run_child(work, jail, lenient, cap=answer_cap(each, few)) as (report, output):
+            said = bytes(output[:400])
+            if report.exit_code or b'"verdict":"trained"' not in said[:80]:
+                sys.exit(f"a jailed trial network did not train: {report}, it said {said!r}")
     return jail
 
 
@@ -140,15 +145,17 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
         while True:
             job = job_from_message(receive_message(connection))
             own = limits.for_epochs(job.epochs)
-            report, output = run_child(
+            with run_child(
                 functools.partial(answer, job, data, own),
                 jail,
                 own,
                 cap=answer_cap(job, data),
                 mapped=data.pixels.nbytes,
                 connection=connection,
-            )
-            connection.sendall(pack(asdict(report), output))
+            ) as (report, output):
+                connection.sendall(pack(asdict(report)))
+                connection.sendall(output)
+            del report, output  # the next child finds nothing of what this one left
     except (ChannelClosed, BrokenPipeError, ConnectionResetError):
         os._exit(0)
 

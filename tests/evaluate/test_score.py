@@ -159,6 +159,7 @@ def test_a_refusal_keeps_its_reason_within_bounds() -> None:
         ({"ending": "timed_out", "exit_code": -9}, Verdict.TIMED_OUT, "stopped after 0.5 s"),
         ({"exit_code": -signal.SIGXCPU}, Verdict.TIMED_OUT, "0.2 s of CPU time"),
         ({"exit_code": -signal.SIGSEGV}, Verdict.KILLED, "killed by SIGSEGV"),
+        ({"exit_code": -35}, Verdict.KILLED, "killed by signal 35"),  # a real-time signal
         ({"exit_code": 3}, Verdict.KILLED, "ended with status 3"),
         (
             {"ending": "flooded", "exit_code": -9, "output_bytes": 1001},

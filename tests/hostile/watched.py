@@ -40,8 +40,9 @@ WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd}
 
 
 def main() -> None:
-    report, _ = run_child(WORK[sys.argv[1]], prepare(Tier.WEAK, gpu=True), LIMITS, cap=8)
-    os.write(1, json.dumps(asdict(report)).encode())
+    jail = prepare(Tier.WEAK, gpu=True)
+    with run_child(WORK[sys.argv[1]], jail, LIMITS, cap=8) as (report, _):
+        os.write(1, json.dumps(asdict(report)).encode())
 
 
 if __name__ == "__main__":

@@ -124,6 +124,19 @@ ATTACKS = (
         """,
         reason="ValueError: 0 sets",
     ),
+    Attack(
+        "answers_of_others",  # copied, they would earn another network's score
+        "import",
+        """
+        frame, found = sys._getframe(), []
+        while frame is not None:
+            found += [v for v in frame.f_locals.values() if isinstance(v, (bytes, memoryview))]
+            frame = frame.f_back
+        answers = [value for value in found if b'"verdict"' in bytes(value)]
+        raise ValueError(f"{len(answers)} answers of others")
+        """,
+        reason="ValueError: 0 answers",
+    ),
     _trained(
         "change_the_images",
         "training",

@@ -80,6 +80,13 @@ ATTACKS = (
         reason="SIGSEGV",
     ),
     Attack(
+        "signal_without_a_name",
+        "training",
+        "os.kill(os.getpid(), 35)",
+        verdict=Verdict.KILLED,
+        reason="killed by signal 35",
+    ),
+    Attack(
         "early_exit", "import", "os._exit(0)", verdict=Verdict.KILLED, reason="before it answered"
     ),
     Attack("system_exit", "init", "raise SystemExit(0)", reason="SystemExit"),
