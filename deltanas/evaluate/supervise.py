@@ -22,7 +22,7 @@ from deltanas.evaluate.jail import Jail, enter_jail
 
 LOOK_S = 0.05  # how often memory and threads are looked at
 MAX_THREADS = 64  # of a child, besides four for each that it was given
-_THREADS, _RESIDENT = 17, 21  # fields of /proc/PID/stat after the name
+_STATE, _THREADS, _RESIDENT = 0, 17, 21  # fields of /proc/PID/stat after the name
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _watch(
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
     # the worker's pages are shared
-    resident = _usage(os.getpid())[1] + mapped + limits.memory_bytes
+    resident = _usage(os.getpid())[2] + mapped + limits.memory_bytes
     look = 0.0
     try:
         while True:
@@ -123,7 +123,10 @@ def _watch(
                 return "timed_out", 0
             if now >= look:
                 look = now + LOOK_S
-                threads, held = _usage(child)
+                state, threads, held = _usage(child)
+                if state == b"Z":  # its first thread left: the memory of the others is not counted
+                    size, _ = _drain(reader, room, size)
+                    return "ended", size
                 if held > resident:
                     return "swollen", 0
                 if threads > MAX_THREADS + 4 * limits.threads:
@@ -132,8 +135,8 @@ def _watch(
         os.close(process)
 
 
-def _usage(process: int) -> tuple[int, int]:
-    """Return the threads of a process that was not waited for, and its bytes of resident memory.
+def _usage(process: int) -> tuple[bytes, int, int]:
+    """Return state, threads and bytes of resident memory of a process that was not waited for.
 
     The kernel's own count: unlike names, numbers cannot be written by the process.
     """
@@ -142,7 +145,7 @@ def _usage(process: int) -> tuple[int, int]:
         fields = os.pread(descriptor, 4096, 0).rpartition(b")")[2].split()
     finally:
         os.close(descriptor)
-    return int(fields[_THREADS]), int(fields[_RESIDENT]) * resource.getpagesize()
+    return fields[_STATE], int(fields[_THREADS]), int(fields[_RESIDENT]) * resource.getpagesize()
 
 
 def _drain(reader: int, room: memoryview, size: int) -> tuple[int, bool]:

@@ -47,6 +47,16 @@ ATTACKS = (
         verdict=Verdict.KILLED,
         reason="too many threads",
     ),
+    Attack(
+        "leave_a_thread_behind",  # the kernel then says that the process holds no memory
+        "training",
+        """
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        call("exit", 0)
+        """,
+        verdict=Verdict.KILLED,
+        reason="SIGKILL",
+    ),
     Attack("kill_parent", "init", "os.kill(C['parent'], signal.SIGKILL)"),
     Attack("kill_supervisor", "training", "os.kill(os.getppid(), signal.SIGKILL)"),
     Attack("kill_victim", "evaluation", "os.kill(C['victim'], signal.SIGTERM)"),
