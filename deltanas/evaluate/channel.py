@@ -26,7 +26,8 @@ _ALIGN = 64  # bytes; where arrays start in shared memory
 
 GREETING = b"+"  # what a worker says first
 
-# flooded: it wrote more than it may; swollen: it held more memory; crowded: it ran more threads
+# flooded: it wrote more than it may; swollen: it held more memory; crowded: it ran more threads,
+# or more of them at once
 Ending = Literal["ended", "timed_out", "flooded", "swollen", "crowded"]
 
 

@@ -3,7 +3,8 @@
 1. a session of its own, which its supervisor kills as a whole; it dies with its supervisor
 2. every descriptor but the pipe for its answer; its standard streams are /dev/null
 3. the environment
-4. resources: CPU time, memory, open files, written files, locked memory, core dumps
+4. resources: CPU time, memory, open files, written files, locked memory, waiting signals, core
+   dumps
 5. identity: root becomes a plain user; no capabilities, not traceable by its equals
 6. files (Landlock): only the interpreter and its packages can be opened, to read
 7. system calls (seccomp): threads, memory, time and the open descriptors; last, as it forbids
@@ -36,6 +37,7 @@ from deltanas.evaluate.syscalls import (
 from deltanas.evaluate.tiers import JailError, Tier
 
 MAX_OPEN_FILES = 64
+MAX_SIGNALS = 64  # waiting to be received; all processes of a user share the kernel's store
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/urandom")
 _PACKAGES = ("torch", "torchvision", "numpy", "lightning")
@@ -180,6 +182,7 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
         (resource.RLIMIT_FSIZE, 0, 0),  # the answer goes through a pipe
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_SIGPENDING, MAX_SIGNALS, MAX_SIGNALS),
         (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),
     ):
         resource.setrlimit(name, (soft, hard))

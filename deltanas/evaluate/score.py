@@ -118,7 +118,7 @@ def _death(report: Report) -> _Header | None:
             reason=f"the process held {report.memory_bytes / 2**30:.1f} GiB of memory",
         )
     if report.ending == "crowded":
-        reason = "the process ran too many threads"
+        reason = "the process ran too many threads, or more at once than it was given"
     elif report.ending == "flooded":
         reason = f"the process wrote more than {report.output_bytes - 1:,} bytes"
     elif code == -signal.SIGXCPU:

@@ -15,14 +15,45 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from deltanas.evaluate.channel import ChannelClosed, Ending, Limits, Report
 from deltanas.evaluate.jail import Jail, enter_jail
 
 LOOK_S = 0.05  # how often memory and threads are looked at
 MAX_THREADS = 64  # of a child, besides four for each that it was given
-_THREADS, _RESIDENT = 17, 21  # fields of /proc/PID/stat after the name
+MAX_AHEAD_S = 1.0  # of CPU time that a child may have taken before its threads' turn
+_TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time in a second
+# fields of /proc/PID/stat after the name
+_STATE, _USER, _SYSTEM, _THREADS, _RESIDENT = 0, 11, 12, 17, 21
+
+
+class _Usage(NamedTuple):
+    state: bytes  # a letter; Z: its first thread has ended
+    cpu_seconds: float
+    threads: int
+    resident: int  # bytes
+
+
+class _Bounds:
+    """What a child may hold, and how far ahead of its threads' turn it has run."""
+
+    def __init__(self, limits: Limits, resident: int) -> None:
+        self._resident = resident  # bytes
+        self._threads = limits.threads
+        self._seen = time.monotonic()
+        self._used = self._ahead = 0.0  # seconds of CPU time
+
+    def excess(self, usage: _Usage) -> Ending | None:
+        """Return how the child has to end that uses so much; None if it may go on."""
+        if usage.resident > self._resident:
+            return "swollen"
+        now = time.monotonic()
+        due = self._threads * (now - self._seen)
+        self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
+        self._seen, self._used = now, usage.cpu_seconds
+        crowd = MAX_THREADS + 4 * self._threads
+        return "crowded" if usage.threads > crowd or self._ahead > MAX_AHEAD_S else None
 
 
 @contextmanager
@@ -102,7 +133,7 @@ def _watch(
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
     # the worker's pages are shared
-    resident = _usage(os.getpid())[1] + mapped + limits.memory_bytes
+    bounds = _Bounds(limits, _usage(os.getpid()).resident + mapped + limits.memory_bytes)
     look = 0.0
     try:
         while True:
@@ -123,17 +154,19 @@ def _watch(
                 return "timed_out", 0
             if now >= look:
                 look = now + LOOK_S
-                threads, held = _usage(child)
-                if held > resident:
-                    return "swollen", 0
-                if threads > MAX_THREADS + 4 * limits.threads:
-                    return "crowded", 0
+                usage = _usage(child)
+                if usage.state == b"Z":  # its first thread left, so memory is not counted
+                    size, _ = _drain(reader, room, size)
+                    return "ended", size
+                excess = bounds.excess(usage)
+                if excess:
+                    return excess, 0
     finally:
         os.close(process)
 
 
-def _usage(process: int) -> tuple[int, int]:
-    """Return the threads of a process that was not waited for, and its bytes of resident memory.
+def _usage(process: int) -> _Usage:
+    """Return what a process that was not waited for holds now.
 
     The kernel's own count: unlike names, numbers cannot be written by the process.
     """
@@ -142,7 +175,12 @@ def _usage(process: int) -> tuple[int, int]:
         fields = os.pread(descriptor, 4096, 0).rpartition(b")")[2].split()
     finally:
         os.close(descriptor)
-    return int(fields[_THREADS]), int(fields[_RESIDENT]) * resource.getpagesize()
+    return _Usage(
+        state=fields[_STATE],
+        cpu_seconds=(int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS,
+        threads=int(fields[_THREADS]),
+        resident=int(fields[_RESIDENT]) * resource.getpagesize(),
+    )
 
 
 def _drain(reader: int, room: memoryview, size: int) -> tuple[int, bool]:

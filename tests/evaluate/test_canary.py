@@ -20,6 +20,10 @@ SLOW = network(training="time.sleep(0.02)")
 CRASH = network(training="os.kill(os.getpid(), signal.SIGSEGV)")
 SILENCE = network(training="os._exit(0)")
 HUNGER = network(training="bytearray(8 * 2**30)")
+FALSE_CANARY = network(
+    training="[os._exit(1) for frame, _ in __import__('traceback').walk_stack(None)"
+    " if 'canary' in getattr(frame.f_locals.get('job'), 'job_id', '')]"
+)
 ENDLESS = network(training="time.sleep(60)")
 BROKEN = network(forward="return x")
 
@@ -83,6 +87,11 @@ def test_where_the_baseline_fails_too_the_worker_is_replaced_and_nothing_is_said
     after = own_lane(executor)
     assert after[0] == zygote
     assert after[1] != worker
+
+
+def test_a_baseline_cannot_tell_that_it_is_the_canary(executor: LocalExecutor) -> None:
+    assert evaluate(executor, FALSE_CANARY).verdict is Verdict.TRAINED
+    assert evaluate(executor, CRASH, canary=FALSE_CANARY).verdict is Verdict.KILLED
 
 
 @pytest.mark.parametrize("code", [network(), BROKEN])

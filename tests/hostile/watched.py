@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -36,7 +37,22 @@ def crowd() -> bytes:
     return b""
 
 
-WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd}
+def burn() -> bytes:
+    """Work on every core, with fewer threads than a child may have."""
+    threading.stack_size(32768)
+    for _ in range(16):
+        threading.Thread(target=hash_on, daemon=True).start()
+    time.sleep(60)
+    return b""
+
+
+def hash_on() -> None:
+    text = bytes(2**20)
+    while True:
+        hashlib.sha256(text)  # lets the other threads run
+
+
+WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd, "burn": burn}
 
 
 def main() -> None:

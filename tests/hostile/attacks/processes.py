@@ -47,6 +47,30 @@ ATTACKS = (
         verdict=Verdict.KILLED,
         reason="too many threads",
     ),
+    Attack(
+        "leave_a_thread_behind",  # the kernel then says that the process holds no memory
+        "training",
+        """
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        call("exit", 0)
+        """,
+        verdict=Verdict.KILLED,
+        reason="SIGKILL",
+    ),
+    Attack(
+        "hoard_signals",  # 10**5 of them, and no process of this user can make a timer
+        "training",
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+        for _ in range(1000):
+            os.kill(os.getpid(), 40)
+        count = 0
+        while signal.sigtimedwait([40], 0):
+            count += 1
+        raise ValueError(f"{count} signals")
+        """,
+        reason="ValueError: [0-9]{1,2} signals",
+    ),
     Attack("kill_parent", "init", "os.kill(C['parent'], signal.SIGKILL)"),
     Attack("kill_supervisor", "training", "os.kill(os.getppid(), signal.SIGKILL)"),
     Attack("kill_victim", "evaluation", "os.kill(C['victim'], signal.SIGTERM)"),
