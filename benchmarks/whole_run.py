@@ -1,6 +1,6 @@
 """What a whole search costs, stage by stage, and whether that grows with its attempts.
 
-    python benchmarks/whole_run.py [--attempts 60] [--starts 1]
+    python benchmarks/whole_run.py [--attempts 40] [--starts 1]
 
 Three questions, all asked of `python -m deltanas` itself with the embedded LLM:
 
@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
 
@@ -154,32 +155,46 @@ def profile(folder: Path) -> dict[str, Any]:
     }
 
 
-def growth(attempts: int, folder: Path) -> tuple[dict[str, Any], list[CycleSummary], list[Sample]]:
-    """Return the figures of a search of many attempts, its cycles and samples."""
-    candidates = min(50, max(1, attempts // 4))
-    budget = [f"protocol.cycles={attempts // candidates}", f"protocol.candidates={candidates}"]
-    samples, wall = run([*STEADY, *budget], folder / "growth")
-    figures, cycles = figures_of(folder / "growth", samples, wall)
-    return {"command": " ".join([*STEADY, *budget]), **figures}, cycles, samples
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A finished run of many attempts."""
+
+    wall: float
+    samples: list[Sample]
+    cycles: list[CycleSummary]
+    rows: list[Attempt]
+    summary: dict[str, Any]
 
 
-def figures_of(
-    directory: Path, samples: Sequence[Sample], wall: float
-) -> tuple[dict[str, Any], list[CycleSummary]]:
-    """Return what a finished run and its samples tell about growth, and its cycles."""
+def budget(attempts: int) -> list[str]:
+    """Return the words of a search of so many attempts, or a few fewer to fill its cycles."""
+    candidates = min(50, attempts // 4)
+    cycles = attempts // candidates
+    return [*STEADY, f"protocol.cycles={cycles}", f"protocol.candidates={candidates}"]
+
+
+def grow(words: Sequence[str], directory: Path) -> Growth:
+    """Run a search to its end and return what it left."""
+    samples, wall = run(words, directory)
     with RunStore(directory / "run.sqlite", read_only=True) as store:
         cycles, rows = store.cycles(), store.attempts()
+    summary = read_summary(directory / "summary.json")
+    return Growth(wall=wall, samples=samples, cycles=cycles, rows=rows, summary=summary)
+
+
+def growth(run: Growth) -> dict[str, Any]:
+    """Return what a run tells about how its cost and memory grow with its attempts."""
+    cycles, rows, samples, summary = run.cycles, run.rows, run.samples, run.summary
     half = len(cycles) // 2
     first, last = cycles[:half], cycles[len(cycles) - half :]
     ratios: dict[str, float | None] = {stage: ratio(first, last, stage) for stage in STAGES}
     everything = sum(cycle.seconds for cycle in last) / sum(cycle.seconds for cycle in first)
     cpu = processor((first, last), rows, samples)
-    summary = read_summary(directory / "summary.json")
-    figures = {
+    return {
         "attempts": len(rows),
-        "wall_s": round(wall, 1),
+        "wall_s": round(run.wall, 1),
         "start_s": round(summary["seconds_start"], 1),
-        "interpreter_and_end_s": round(wall - summary["wall_seconds"], 1),
+        "interpreter_and_end_s": round(run.wall - summary["wall_seconds"], 1),
         "stages_s": {stage: round(summary[f"seconds_{stage}"], 1) for stage in STAGES},
         "shares_of_halves": {
             stage: [share(each, stage) for each in (first, last)] for stage in STAGES
@@ -190,9 +205,7 @@ def figures_of(
         "cpu_last_half_by_first": round(sum(cpu[1].values()) / sum(cpu[0].values()), 3),
         "memory_mb": [memory(samples, round(mark * len(rows))) for mark in MARKS],
         "load_of_halves": [load(samples, each) for each in (first, last)],
-        "goal": GOALS["half_ratio"],
     }
-    return figures, cycles
 
 
 def ratio(
@@ -268,35 +281,36 @@ def load(samples: Sequence[Sample], cycles: Sequence[CycleSummary]) -> float:
     return round(statistics.fmean(s.load for s in samples if low < s.attempts <= high), 2)
 
 
-def draw(cycles: Sequence[CycleSummary], samples: Sequence[Sample], path: Path) -> None:
-    """Draw cumulative seconds by stage, and memory, over the attempts."""
+def draw(run: Growth, path: Path) -> None:
+    """Draw over the attempts: wall time by stage and CPU time, both cumulative, and memory."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    attempts, sums = [0], {stage: [0.0] for stage in STAGES}
-    for cycle in cycles:
-        attempts.append(attempts[-1] + cycle.attempted)
-        for stage in STAGES:
-            sums[stage].append(sums[stage][-1] + getattr(cycle, f"seconds_{stage}"))
-    left.stackplot(attempts, *sums.values(), labels=sums, linewidth=0, alpha=0.85)
-    top = sum(each[-1] for each in sums.values())
-    left.plot(
-        (0, attempts[-1]), (0, top), color="black", linewidth=1, linestyle="--", label="linear"
-    )
-    left.set(
-        xlabel="attempts", ylabel="seconds, cumulative", xlim=(0, attempts[-1]), ylim=(0, None)
-    )
-    handles, labels = left.get_legend_handles_labels()
-    left.legend(handles[::-1], labels[::-1], frameon=False, loc="upper left")
-    for label, values in {
-        "peak": [sample.peak_mb for sample in samples],
-        "resident": [sample.memory_mb for sample in samples],
-    }.items():
-        right.plot([sample.attempts for sample in samples], values, label=label)
-    right.set(xlabel="attempts", ylabel="main process, MB", xlim=(0, attempts[-1]), ylim=(0, None))
-    right.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=110)
+    samples = run.samples
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    wall, cpu, memory = figure.subplots(1, 3)
+    done = list(accumulate((cycle.attempted for cycle in run.cycles), initial=0))
+    stages = [
+        list(accumulate((getattr(cycle, f"seconds_{stage}") for cycle in run.cycles), initial=0.0))
+        for stage in STAGES
+    ]
+    wall.stackplot(done, stages, labels=STAGES, linewidth=0, alpha=0.85)
+    wall.set_ylabel("wall time by stage, s")
+    jail = list(accumulate(row.cpu_seconds or 0.0 for row in run.rows if not row.reused_from))
+    counts = [i for i, row in enumerate(run.rows, 1) if not row.reused_from]
+    seen = [sample.attempts for sample in samples]
+    cpu.plot(counts, jail, label="jail")
+    cpu.plot(seen, [s.cpu_seconds - samples[0].cpu_seconds for s in samples], label="main process")
+    cpu.plot((0, counts[-1]), (0, jail[-1]), color="black", linewidth=0.8, linestyle="--")
+    cpu.set_ylabel("CPU time, s")
+    memory.plot(seen, [sample.peak_mb for sample in samples], label="peak")
+    memory.plot(seen, [sample.memory_mb for sample in samples], label="resident")
+    memory.set_ylabel("memory of the main process, MB")
+    for axes in (wall, cpu, memory):
+        axes.set(xlabel="attempts", xlim=(0, done[-1]), ylim=(0, None))
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], labels[::-1], frameon=False, loc="upper left")
+    memory.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=100)
 
 
 def show(title: str, figures: dict[str, Any]) -> None:
@@ -311,7 +325,7 @@ def show(title: str, figures: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--attempts", type=int, default=60, help="of the search that may grow")
+    parser.add_argument("--attempts", type=int, default=40, help="of the search that may grow")
     parser.add_argument("--starts", type=int, default=1, help="fresh default runs")
     asked = parser.parse_args()
     if asked.attempts < 8 or asked.starts < 1:
@@ -322,9 +336,10 @@ def main() -> None:
         show("start", figures["start"])
         figures["profile"] = profile(folder)
         show("profile of the default run", figures["profile"])
-        figures["growth"], cycles, samples = growth(asked.attempts, folder)
-        show("growth", figures["growth"])
-    draw(cycles, samples, ROOT / "benchmarks" / "results" / "whole_run.png")
+        found = grow(budget(asked.attempts), folder / "growth")
+    figures["growth"] = {"command": " ".join(budget(asked.attempts)), **growth(found)}
+    show("growth", figures["growth"])
+    draw(found, ROOT / "benchmarks" / "results" / "whole_run.png")
     print(write("whole_run", {"goals": GOALS, **figures}))
 
 
