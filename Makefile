@@ -8,7 +8,6 @@ PYTHON ?= python3
 ARGS   ?=
 BIN    := .venv/bin
 READY  := .venv/.ready
-CPU_BENCHMARKS := evaluation jail_overhead meta_gate generation tuning archive whole_run
 
 .PHONY: help setup run lemur test test-slow test-all bench bench-gpu lint format type wheel constraints clean
 
@@ -33,11 +32,19 @@ test-slow: $(READY)  ## Run the slow tests only
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
 
-bench: $(READY)  ## Measure what a CPU can: evaluation, generation, tuning, archive, whole run (15 minutes)
-	@for name in $(CPU_BENCHMARKS); do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+bench: $(READY)  ## Measure what a CPU can, into benchmarks/results, in 15 minutes
+	$(BIN)/python benchmarks/evaluation.py --rounds 10
+	$(BIN)/python benchmarks/jail_overhead.py
+	-$(BIN)/python benchmarks/meta_gate.py --networks 60
+	$(BIN)/python benchmarks/generation.py --rounds 2
+	$(BIN)/python benchmarks/tuning.py --rounds 2 --pairs 16
+	$(BIN)/python benchmarks/archive.py
+	$(BIN)/python benchmarks/whole_run.py
+	$(BIN)/python benchmarks/worker_memory.py
 
 bench-gpu: $(READY)  ## Measure a GPU: generation and tuning with the sizes of a 7B LLM
-	@for name in generation tuning; do echo; echo "== $$name"; $(BIN)/python benchmarks/$$name.py --gpu; done
+	$(BIN)/python benchmarks/generation.py --gpu
+	$(BIN)/python benchmarks/tuning.py --gpu
 
 lint: $(READY)  ## Check style and layout
 	@$(BIN)/ruff check .
