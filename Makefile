@@ -32,6 +32,7 @@ test-slow: $(READY)  ## Run the slow tests only
 test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
 
+# The shape check is measured on LEMUR's networks; without them it says so, and the rest goes on.
 bench: $(READY)  ## Measure what a CPU can, into benchmarks/results, in 15 minutes
 	$(BIN)/python benchmarks/evaluation.py --rounds 10
 	$(BIN)/python benchmarks/jail_overhead.py
