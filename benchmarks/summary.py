@@ -121,7 +121,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     yield (
         "`deltanas --help`; first row of a default run on disk",
         "1 s; 20 s",
-        f"{start['help_s']['median']:.1f} s; {start['first_row_s']['median']:.0f} s",
+        f"{start['help_s']['median']:.1f} s; {start['first_row_s']['median']:.1f} s",
         "whole_run",
     )
     yield (

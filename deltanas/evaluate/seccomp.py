@@ -17,8 +17,15 @@ from deltanas.evaluate.syscalls import Machine, call, this_machine
 _SET_MODE_FILTER, _GET_ACTION_AVAIL = 1, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
-_AND = 0x54
-_LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x45, 6
+_AND, _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = (
+    0x54,
+    0x20,
+    0x15,
+    0x25,
+    0x35,
+    0x45,
+    6,
+)
 
 OPENING = ("open", "openat")
 _SPECIAL = ("clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl")
