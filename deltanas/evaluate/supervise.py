@@ -28,27 +28,29 @@ _TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time in a second
 _STATE, _USER, _SYSTEM, _THREADS, _RESIDENT = 0, 11, 12, 17, 21
 
 
-class _Usage(NamedTuple):
+class Usage(NamedTuple):
+    """What the kernel counts of a process."""
+
     state: bytes  # a letter; Z: its first thread has ended
     cpu_seconds: float
     threads: int
     resident: int  # bytes
 
 
-class _Bounds:
+class Bounds:
     """What a child may hold, and how far ahead of its threads' turn it has run."""
 
-    def __init__(self, limits: Limits, resident: int) -> None:
-        self._resident = resident  # bytes
-        self._threads = limits.threads
-        self._seen = time.monotonic()
+    def __init__(self, resident: int, threads: int, began: float) -> None:
+        """Take the most bytes and threads that it may have; times are in seconds of one clock."""
+        self._resident = resident
+        self._threads = threads
+        self._seen = began
         self._used = self._ahead = 0.0  # seconds of CPU time
 
-    def excess(self, usage: _Usage) -> Ending | None:
+    def excess(self, usage: Usage, now: float) -> Ending | None:
         """Return how the child has to end that uses so much; None if it may go on."""
         if usage.resident > self._resident:
             return "swollen"
-        now = time.monotonic()
         due = self._threads * (now - self._seen)
         self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
         self._seen, self._used = now, usage.cpu_seconds
@@ -133,7 +135,8 @@ def _watch(
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
     # the worker's pages are shared
-    bounds = _Bounds(limits, _usage(os.getpid()).resident + mapped + limits.memory_bytes)
+    resident = _usage(os.getpid()).resident + mapped + limits.memory_bytes
+    bounds = Bounds(resident, limits.threads, time.monotonic())
     look = 0.0
     try:
         while True:
@@ -158,14 +161,14 @@ def _watch(
                 if usage.state == b"Z":  # its first thread left, so memory is not counted
                     size, _ = _drain(reader, room, size)
                     return "ended", size
-                excess = bounds.excess(usage)
+                excess = bounds.excess(usage, time.monotonic())
                 if excess:
                     return excess, 0
     finally:
         os.close(process)
 
 
-def _usage(process: int) -> _Usage:
+def _usage(process: int) -> Usage:
     """Return what a process that was not waited for holds now.
 
     The kernel's own count: unlike names, numbers cannot be written by the process.
@@ -175,7 +178,7 @@ def _usage(process: int) -> _Usage:
         fields = os.pread(descriptor, 4096, 0).rpartition(b")")[2].split()
     finally:
         os.close(descriptor)
-    return _Usage(
+    return Usage(
         state=fields[_STATE],
         cpu_seconds=(int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS,
         threads=int(fields[_THREADS]),

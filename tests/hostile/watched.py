@@ -17,7 +17,7 @@ from deltanas.evaluate.jail import prepare
 from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.tiers import Tier
 
-LIMITS = Limits(timeout_s=60, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)
+LIMITS = Limits(timeout_s=10, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)
 
 
 def swell() -> bytes:
@@ -25,15 +25,15 @@ def swell() -> bytes:
     memory = mmap.mmap(-1, 2**29)
     for _ in range(2**9):
         memory.write(b"x" * 2**20)
-    time.sleep(60)
+    time.sleep(LIMITS.timeout_s)
     return b""
 
 
 def crowd() -> bytes:
     threading.stack_size(32768)
     for _ in range(200):
-        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-    time.sleep(60)
+        threading.Thread(target=time.sleep, args=(LIMITS.timeout_s,), daemon=True).start()
+    time.sleep(LIMITS.timeout_s)
     return b""
 
 
@@ -42,7 +42,7 @@ def burn() -> bytes:
     threading.stack_size(32768)
     for _ in range(16):
         threading.Thread(target=hash_on, daemon=True).start()
-    time.sleep(60)
+    time.sleep(LIMITS.timeout_s)
     return b""
 
 
