@@ -82,9 +82,13 @@ class Bench:
             for baseline in BuiltinArchive().baselines(dataset="cifar10")
             if self.llm.fits(render_prompt(config.prompt, baseline, "cifar10"))
         ]
+        self.forget()
+
+    def forget(self) -> None:
+        """Let every grammar of the next side be a new one."""
         width = self.llm.network.config.vocab_size
         self.tokenizer = grammar_tokenizer(self.llm.tokenizer, width, self.llm.ends)
-        self.written = self.masked = 0.0  # CPU seconds of grammars and of masks, of the last side
+        self.written = self.masked = 0.0  # CPU seconds of grammars and of masks, of the next side
 
     def ids(self, baseline: Baseline) -> list[int]:
         turn = [{"role": "user", "content": render_prompt(self.config.prompt, baseline, "c")}]
@@ -133,7 +137,8 @@ class Bench:
         grammars = [written[baseline.code] for baseline in baselines]
         locks = _timed(Locks if skip else Stepwise)(self.tokenizer, grammars, self.llm.ends)
         self.written = time.process_time() - began
-        decoder.decode([self.ids(baseline) for baseline in baselines], sampling, locks)
+        encoded = {baseline.code: self.ids(baseline) for baseline in baselines}
+        decoder.decode([encoded[baseline.code] for baseline in baselines], sampling, locks)
         self.masked = locks.seconds
         return decoder.work
 
@@ -175,7 +180,7 @@ def measured(rounds: int) -> dict[str, Any]:
         }
         replies = (6, 12, 32, 32, 32, 32)
         for (name, side), count in zip(sides.items(), replies, strict=True):
-            bench.written = bench.masked = 0.0
+            bench.forget()
             wall, cpu = time.perf_counter(), time.process_time()
             work = side()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

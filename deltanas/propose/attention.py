@@ -1,9 +1,8 @@
-"""Keys and values of a batch of replies, prompts apart from answers, and attention over both.
+"""Keys and values of a batch of prompts and the replies to them, and attention over both.
 
 Tokens of all replies go through the LLM as one packed sequence, each reply with as many as it has,
 so linear layers compute nothing for padding. A prompt's keys and values are kept once, whatever
-the number of replies to it. Attention to the prompt and to the answer so far are computed apart
-and joined by their normalizers (as in cascade inference, https://flashinfer.ai/2024/02/02/cascade-inference.html).
+the number of replies to it; those of the answers follow, and a mask keeps replies apart.
 
 H heads and K heads of keys and values, D channels a head, G = H / K, T tokens in the pack.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +24,7 @@ _NAME = "deltanas"
 # Prompts share one padded product where the longest has at most so many times the tokens of the
 # shortest: a GPU pays for every launched kernel, a CPU for every number it reads.
 PADDING = {"cpu": 1.0, "cuda": 1.3}
+_ALL, _NOBODY = -1, -2  # who sees a place, where it is not one reply
 
 
 class Pack(Protocol):
@@ -78,6 +77,7 @@ class Prompt:
         self.like, self.alike = like, alike
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
+        self.groups = 1  # G
 
     @property
     def length(self) -> int:
@@ -93,210 +93,143 @@ class Prompt:
         self.values.append(value.contiguous())
         tokens, seen = query.shape[1], key.shape[1]
         mask = None
-        if tokens < seen:
+        if seen < 2 * tokens:  # kernels skip what a causal mask hides, and no other mask
+            query = torch.nn.functional.pad(query, (0, 0, seen - tokens, 0))
+        else:
             mask = query.new_ones(tokens, seen, dtype=torch.bool).tril(seen - tokens)
-        groups = query.shape[0] // key.shape[0]
+        self.groups = query.shape[0] // key.shape[0]
         attended = scaled_dot_product_attention(
             query[None],
-            key.repeat_interleave(groups, dim=0)[None],
-            value.repeat_interleave(groups, dim=0)[None],
+            key.repeat_interleave(self.groups, dim=0)[None],
+            value.repeat_interleave(self.groups, dim=0)[None],
             attn_mask=mask,
             is_causal=mask is None,
             scale=1.0,
         )
-        return attended[0].transpose(0, 1)
-
-
-@dataclass(slots=True)
-class Places:
-    """Where the tokens of one step stand: in the pack by prompt, then by reply."""
-
-    tokens: int
-    longest: int  # most tokens of one reply in this step
-    rows: int  # slots in use
-    seen: int  # most tokens of one answer, this step's included
-    slot: Tensor  # (T,) slot of the token's reply
-    offset: Tensor  # (T,) place of the token in its answer
-    padded: Tensor  # (T,) place of the token when every slot has `longest`
-    hidden: Tensor  # (rows, 1, longest, 1, seen): which places of the answer a token may not see
-    prompts: list[int]  # tokens of each prompt's replies in this step
+        return attended[0, :, -tokens:].transpose(0, 1)
 
 
 class Answers:
-    """The answers of a batch while they grow, each in a slot, after their prompts.
+    """The prompts of a batch, and the answers to them while these grow.
 
-    Attention of a step whose `places` were set.
+    Attention of a step that was placed.
     """
 
-    places: Places
+    def __init__(self, prompts: Sequence[Prompt], replies: Sequence[int], longest: int) -> None:
+        """Make room for `replies[i]` answers to prompt i, of up to `longest` tokens each.
 
-    def __init__(self, prompts: Sequence[Prompt], replies: int, longest: int) -> None:
-        """Hold up to `longest` tokens of each of `replies` answers to prompts sorted by length.
-
-        Takes the keys and values out of the prompts.
+        Prompts come by length; their keys and values are taken out of them.
         """
-        pairs = zip(prompts[0].keys, prompts[0].values, strict=True)
-        layers = [(key.shape[0], key.shape[2], value.shape[2]) for key, value in pairs]
-        empty = prompts[0].keys[0].new_zeros
-        self.keys = [empty(replies, heads, longest, width) for heads, width, _ in layers]
-        self.values = [empty(replies, heads, longest, width) for heads, _, width in layers]
-        self.parts = _parts(prompts)
+        padding = PADDING.get(prompts[0].keys[0].device.type, 1.0)
+        parts: list[list[Prompt]] = []
+        counts: list[int] = []
+        for prompt, count in zip(prompts, replies, strict=True):
+            if parts and counts[-1] == count and prompt.length <= padding * parts[-1][0].length:
+                parts[-1].append(prompt)
+            else:
+                parts.append([prompt])
+                counts.append(count)
+        self.parts = [_Part(*each, longest) for each in zip(parts, counts, strict=True)]
 
-    def place(self, runs: Sequence[tuple[int, int, int, int]]) -> None:
-        """Set the next step: (prompt, slot, answer so far, new tokens) of each reply, in order."""
-        longest = max(new for *_, new in runs)
-        rows = 1 + max(slot for _, slot, _, _ in runs)
-        slot: list[int] = []
-        offset: list[int] = []
-        padded: list[int] = []
-        seen = [0] * rows
-        prompts = [0] * sum(len(part.lengths) for part in self.parts)
-        for prompt, at, before, new in runs:
-            prompts[prompt] += new
-            seen[at] = before
-            slot += [at] * new
-            offset += range(before, before + new)
-            padded += range(at * longest, at * longest + new)
-        device = self.keys[0].device
-        numbers = torch.tensor([slot, offset, padded], device=device)
-        last = torch.tensor(seen, device=device)[:, None] + torch.arange(longest, device=device)
-        width = max(before + new for _, _, before, new in runs)
-        hidden = torch.arange(width, device=device) > last[..., None]  # (rows, longest, width)
-        self.places = Places(
-            tokens=len(slot),
-            longest=longest,
-            rows=rows,
-            seen=width,
-            slot=numbers[0],
-            offset=numbers[1],
-            padded=numbers[2],
-            hidden=hidden[:, None, :, None],
-            prompts=prompts,
-        )
+    def place(self, runs: Sequence[tuple[int, int, int]]) -> None:
+        """Set the next step: (prompt, which reply to it, new tokens) of each reply, by prompt."""
         first = 0
         for part in self.parts:
-            first = part.place(prompts[first : first + len(part.lengths)], device) + first
-
-    def move(self, source: int, target: int) -> None:
-        """Put the answer of one slot into another."""
-        for held in (*self.keys, *self.values):
-            held[target] = held[source]
+            last = first + len(part.written)
+            part.place([(i - first, reply, new) for i, reply, new in runs if first <= i < last])
+            first = last
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Write keys and values into their slots; every token sees its prompt and its answer."""
-        places = self.places
-        keys, values = self.keys[layer], self.values[layer]
-        keys[places.slot, :, places.offset] = key.transpose(0, 1)
-        values[places.slot, :, places.offset] = value.transpose(0, 1)
-        heads, tokens, channels = query.shape
-        queries = query.transpose(0, 1).reshape(tokens, key.shape[0], -1, channels)  # (T, K, G, D)
-        answer, weight = _padded_attention(
-            queries,
-            keys[: places.rows, :, : places.seen],
-            values[: places.rows, :, : places.seen],
-            places.padded,
-            places.longest,
-            places.hidden,
+        """Keep keys and values; every token sees its prompt and its answer."""
+        sizes = [part.tokens for part in self.parts]
+        each = zip(
+            self.parts, *(torch.split(x, sizes, dim=1) for x in (query, key, value)), strict=True
         )
-        found = [
-            part.attend(layer, mine)
-            for part, mine in zip(
-                self.parts, torch.split(queries, [part.tokens for part in self.parts]), strict=True
-            )
-            if part.tokens
-        ]
-        prompt = torch.cat([each for each, _ in found])
-        share = torch.sigmoid(torch.cat([each for _, each in found]) - weight)[..., None]
-        joined = answer + share * (prompt - answer)
-        return joined.to(query.dtype).reshape(tokens, heads, channels)
+        return torch.cat([part.attend(layer, *mine) for part, *mine in each if part.tokens])
 
 
 class _Part:
-    """Prompts of similar length, stacked; keys and values (prompts, K, P, D) a layer."""
+    """B prompts of similar length with as many replies each.
 
-    def __init__(self, prompts: Sequence[Prompt]) -> None:
-        self.lengths = [prompt.length for prompt in prompts]
-        layers = range(len(prompts[0].keys))  # one at a time, so that memory holds one twice
-        self.keys = [_stacked([prompt.keys.pop(0) for prompt in prompts]) for _ in layers]
-        self.values = [_stacked([prompt.values.pop(0) for prompt in prompts]) for _ in layers]
-        self.hidden: Tensor | None = None
-        if len(set(self.lengths)) > 1:
-            lengths = torch.tensor(self.lengths, device=self.keys[0].device)
-            width = torch.arange(max(self.lengths), device=lengths.device)
-            self.hidden = (width >= lengths[:, None])[:, None, None, None]
-        self.tokens = self.longest = 0
-        self.padded: Tensor | None = None
-
-    def place(self, tokens: Sequence[int], device: torch.device) -> int:
-        """Set how many tokens of this step belong to each prompt; return how many prompts."""
-        self.tokens, self.longest = sum(tokens), max(tokens)
-        self.padded = None
-        if len(tokens) > 1:
-            places = [
-                prompt * self.longest + i for prompt, n in enumerate(tokens) for i in range(n)
-            ]
-            self.padded = torch.tensor(places, device=device)
-        return len(tokens)
-
-    def attend(self, layer: int, queries: Tensor) -> tuple[Tensor, Tensor]:
-        return _padded_attention(
-            queries,
-            self.keys[layer],
-            self.values[layer],
-            self.padded,
-            self.longest,
-            self.hidden,
-        )
-
-
-def _parts(prompts: Sequence[Prompt]) -> list[_Part]:
-    padding = PADDING.get(prompts[0].keys[0].device.type, 1.0)
-    parts: list[list[Prompt]] = []
-    for prompt in prompts:
-        if parts and prompt.length <= padding * parts[-1][0].length:
-            parts[-1].append(prompt)
-        else:
-            parts.append([prompt])
-    return [_Part(part) for part in parts]
-
-
-def _stacked(layers: Sequence[Tensor]) -> Tensor:
-    """Return (n, K, P, D) from n of (K, p, D), zeros after the shorter ones."""
-    if len(layers) == 1:
-        return layers[0][None]
-    heads, _, channels = layers[0].shape
-    longest = max(layer.shape[1] for layer in layers)
-    stacked = layers[0].new_zeros(len(layers), heads, longest, channels)
-    for row, layer in zip(stacked, layers, strict=True):
-        row[:, : layer.shape[1]] = layer
-    return stacked
-
-
-def _padded_attention(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    places: Tensor | None,
-    longest: int,
-    hidden: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Return what queries (T, K, G, D) find (T, K, G, D), and their log-normalizers (T, K, G).
-
-    `places` spreads the T queries over B rows of `longest` each, for keys and values (B, K, L, D);
-    None: there is one row. `hidden` (B, 1, 1 or longest, 1, L) is not seen.
+    Keys and values of a layer are (K, B, L, D): places for the longest prompt, then one for each
+    token of an answer in the order of writing, whichever reply to the prompt it belongs to.
     """
-    tokens, heads, groups, channels = queries.shape
-    rows = keys.shape[0]
-    if places is not None:
-        spread = queries.new_zeros(rows * longest, heads, groups, channels)
-        queries = spread.index_copy_(0, places, queries)
-    each = queries.shape[0] // rows
-    flat = queries.view(rows, each, heads, groups, channels).transpose(1, 2).flatten(2, 3)
-    scores = (flat @ keys.transpose(-1, -2)).float()  # (B, K, each * G, L)
-    if hidden is not None:
-        scores.view(rows, heads, each, groups, -1).masked_fill_(hidden, float("-inf"))
-    weights = scores.logsumexp(dim=-1)
-    found = scores.sub_(weights[..., None]).exp_().to(values.dtype) @ values
-    found = found.view(rows, heads, each, groups, channels).transpose(1, 2).flatten(0, 1)
-    weights = weights.view(rows, heads, each, groups).transpose(1, 2).flatten(0, 1)
-    return (found, weights) if places is None else (found[places], weights[places])
+
+    def __init__(self, prompts: Sequence[Prompt], replies: int, longest: int) -> None:
+        lengths = torch.tensor([prompt.length for prompt in prompts])
+        self.start = int(lengths.max())
+        self.width = self.start + replies * longest
+        self.written = [0] * len(prompts)  # tokens of answers
+        self.alone = len(prompts) == replies == 1
+        self.groups = prompts[0].groups
+        layers = range(len(prompts[0].keys))  # one at a time, so that memory holds one twice
+        self.keys = [self._stacked([each.keys.pop(0) for each in prompts]) for _ in layers]
+        self.values = [self._stacked([each.values.pop(0) for each in prompts]) for _ in layers]
+        asked = torch.arange(self.width) < lengths[:, None]
+        self.owner = torch.where(asked, _ALL, _NOBODY).to(self.keys[0].device)  # (B, L)
+        # of the step: all tokens, the most of one prompt, and the places in use after it
+        self.tokens = self.longest = self.end = 0
+        self.places = self.spread = self.owner.new_empty(0)
+        self.mask: Tensor | None = None
+
+    def _stacked(self, layers: Sequence[Tensor]) -> Tensor:
+        """Return (K, B, L, D) from B of (K, P, D)."""
+        heads, _, channels = layers[0].shape
+        stacked = layers[0].new_empty(heads, len(layers), self.width, channels)
+        if len(layers) > 1:
+            stacked.zero_()  # places that one prompt has not filled when another has are read
+        for row, layer in enumerate(layers):
+            stacked[:, row, : layer.shape[1]] = layer
+        return stacked
+
+    def place(self, runs: Sequence[tuple[int, int, int]]) -> None:
+        """Set the next step, as (prompt, which reply to it, new tokens)."""
+        placed: list[tuple[int, int, int, int]] = []  # prompt, reply, place, number in the step
+        counts = [0] * len(self.written)
+        for row, reply, new in runs:
+            begin = self.start + self.written[row]
+            placed += [(row, reply, begin + i, counts[row] + i) for i in range(new)]
+            counts[row] += new
+            self.written[row] += new
+        self.tokens, self.longest = len(placed), max(counts)
+        if not placed:
+            return
+        self.end = self.start + max(self.written)
+        numbers = torch.tensor(placed, device=self.owner.device)
+        prompt, owner, place, order = numbers.unbind(dim=1)
+        self.places = prompt * self.width + place
+        self.spread = prompt * self.longest + order
+        self.owner[prompt, place] = owner
+        self.mask = None if self.alone and self.tokens == 1 else self._mask(owner, place)
+
+    def _mask(self, reply: Tensor, place: Tensor) -> Tensor:
+        """Return 0 where a token sees a place and -inf elsewhere: (B, 1, longest * G, end)."""
+        owner, width = self.owner[:, None, : self.end], len(self.written) * self.longest
+        own = owner.new_zeros(2, width).index_copy_(1, self.spread, torch.stack([reply, place]))
+        reply, place = own.view(2, len(self.written), self.longest, 1)
+        before = torch.arange(self.end, device=owner.device) <= place
+        seen = (owner == _ALL) | ((owner == reply) & before)
+        mask = self.keys[0].new_zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+        return mask.repeat_interleave(self.groups, dim=1)[:, None]
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return (T, H, D) for the T tokens of this part."""
+        keys, values = self.keys[layer], self.values[layer]
+        keys.flatten(1, 2).index_copy_(1, self.places, key)
+        values.flatten(1, 2).index_copy_(1, self.places, value)
+        rows, heads, channels = len(self.written), key.shape[0], query.shape[-1]
+        if rows > 1:
+            spread = query.new_zeros(query.shape[0], rows * self.longest, channels)
+            query = spread.index_copy_(1, self.spread, query)
+        # the heads that share keys and values stand beside each other as queries
+        query = query.view(heads, self.groups, rows, self.longest, channels)
+        found = scaled_dot_product_attention(
+            query.permute(2, 0, 3, 1, 4).flatten(2, 3),
+            keys[:, :, : self.end].transpose(0, 1),
+            values[:, :, : self.end].transpose(0, 1),
+            attn_mask=self.mask,
+            scale=1.0,
+        )
+        found = found.view(rows, heads, self.longest, self.groups, -1).transpose(1, 2)
+        found = found.reshape(rows * self.longest, heads * self.groups, -1)
+        return found[self.spread] if rows > 1 else found

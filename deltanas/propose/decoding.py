@@ -37,7 +37,7 @@ class _Row:
     start: tuple[int, ...]  # the prompt, and what the grammar forces at its start
     answer: list[int]
     prompt: int = 0  # among the distinct ones
-    slot: int = 0
+    sibling: int = 0  # among the replies to it
     written: int = 0  # tokens after `start` that were read
     new: list[int] = field(default_factory=list)  # tokens that are next to be read
 
@@ -76,25 +76,25 @@ class Decoder:
         for row in rows:
             row.prompt = order[row.start]
         rows.sort(key=lambda row: row.prompt)
-        for slot, row in enumerate(rows):
-            row.slot = slot
+        replies = [0] * len(read)
+        for row in rows:
+            row.sibling = replies[row.prompt]
+            replies[row.prompt] += 1
         logits = first[torch.tensor([row.prompt for row in rows], device=first.device)]
-        memory = Answers(list(read.values()), len(rows), self.longest)
+        memory = Answers(list(read.values()), replies, self.longest)
         while True:
-            replies = [row.reply for row in rows]
+            drawn = [row.reply for row in rows]
             if locks:
-                logits = locks.mask(logits, replies)
-            for row, token in zip(rows, sampling.draw(logits, replies), strict=True):
+                logits = locks.mask(logits, drawn)
+            for row, token in zip(rows, sampling.draw(logits, drawn), strict=True):
                 forced = locks.follow(row.reply, token) if locks and token not in self.ends else []
                 row.new = [token, *forced][: self.longest - len(row.answer)]
                 row.answer += row.new
                 self.work.sampled += 1
                 self.work.forced += len(row.new) - 1
-            ended = [row for row in rows if self._ended(row)]
             rows = [row for row in rows if not self._ended(row)]
             if not rows:
                 return
-            _close_gaps(memory, rows, ended)
             logits = self._step(memory, rows)
 
     def _ended(self, row: _Row) -> bool:
@@ -139,7 +139,7 @@ class Decoder:
             places += range(start, start + len(row.new))
             tokens += row.new
             last.append(len(tokens) - 1)
-        memory.place([(row.prompt, row.slot, row.written, len(row.new)) for row in rows])
+        memory.place([(row.prompt, row.sibling, len(row.new)) for row in rows])
         for row in rows:
             row.written += len(row.new)
         return self._forward(memory, tokens, places, last)
@@ -167,12 +167,3 @@ def _alike(one: Sequence[int], other: Sequence[int]) -> int:
         if a != b:
             return place
     return min(len(one), len(other))
-
-
-def _close_gaps(memory: Answers, rows: Sequence[_Row], ended: Sequence[_Row]) -> None:
-    """Move the answers of the last slots into those of ended replies."""
-    free = sorted(row.slot for row in ended if row.slot < len(rows))
-    beyond = [row for row in rows if row.slot >= len(rows)]
-    for slot, row in zip(free, beyond, strict=True):
-        memory.move(row.slot, slot)
-        row.slot = slot

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 from deltanas.propose.hunks import HUNK, View
 
@@ -40,17 +41,18 @@ _STRUCTURE = re.compile(
 _CHAIN = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _METHOD = re.compile(r"[)\]]\.([A-Za-z_]\w*)")
 _NEVER_ADDED = frozenset({"class", "def", "elif", "else", "from", "import"})
+_NO_BRACKET = re.compile(r"[^()\[\]{}]+")
 _STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # among them all that ends lines for some reader
 
 
-def brackets(lines: Iterable[str]) -> str:
-    """Return the brackets that some lines leave open or close beyond themselves: `)` or `](`."""
+def brackets(text: str) -> str:
+    """Return the brackets that a text leaves open or closes beyond itself: `)` or `](`."""
     left: list[str] = []
-    for character in "".join(_STRING.sub("", line) for line in lines):
+    for character in _NO_BRACKET.sub("", _STRING.sub("", text)):
         if character in PAIRS and left and left[-1] == PAIRS[character]:
             left.pop()
-        elif character in "()[]{}":
+        else:
             left.append(character)
     return "".join(left)
 
@@ -95,10 +97,10 @@ class _Rows:
         self.starts = _statements(self.lines) if lock_names else [""] * self.count
         self.defined = _definitions(self.lines) if lock_names else [False] * self.count
         self.additions: dict[tuple[str, str], str] = {}  # brackets and first words, to rule
-        self.slides = [
-            _slide(brackets(view.lines[: view.shown[k]])) if k < self.count else ""
-            for k in range(self.count + 1)
-        ]
+        opened = [brackets(line) for line in view.lines]
+        self.brackets = [opened[i] for i in view.shown]
+        before = [*accumulate(opened, lambda left, more: brackets(left + more), initial="")]
+        self.slides = [_slide(before[i]) for i in view.shown] + [""]
 
     def at(self, k: int) -> list[str]:
         rules = []
@@ -120,26 +122,24 @@ class _Rows:
         rules.append(_rule(f"h{k}", [f"{kept} h{k + 1}" for kept in goes_on] + change))
         rules.append(_rule(f"c{k}", [*end, *(f"{kept} d{k + 1}" for kept in goes_on)]))
         rules.append(_rule(f"d{k}", [*end, *(f"{kept} d{k + 1}" for kept in goes_on), *change]))
-        for start in range(max(0, k - LONGEST_RUN), k):
-            if self._is_run(start, k):
-                signature = brackets(self.lines[start:k])
-                choices = [f"{added} c{k}" for added in self._additions(signature, start, k)]
-                if signature in ("", self.slides[start]) and not any(self.defined[start:k]):
-                    choices.append(f"c{k}")
-                if inside:
-                    choices += self._remove(start, k)
-                rules.append(_rule(f"r{start}_{k}", choices))
+        signature, needed = "", False
+        for start in reversed(range(max(0, k - LONGEST_RUN), k)):
+            if self.frozen[start] or (start + 1 < k and not self.view.joined(start + 1)):
+                break
+            signature = brackets(self.brackets[start] + signature)
+            needed = needed or self.defined[start]
+            choices = [f"{added} c{k}" for added in self._additions(signature, start, k)]
+            if signature in ("", self.slides[start]) and not needed:
+                choices.append(f"c{k}")
+            if inside:
+                choices += self._remove(start, k)
+            rules.append(_rule(f"r{start}_{k}", choices))
         return rules
 
     def _remove(self, start: int, k: int) -> list[str]:
         if self.frozen[k] or k + 1 - start > LONGEST_RUN:
             return []
         return [f"REMOVED{k} r{start}_{k + 1}"]
-
-    def _is_run(self, start: int, end: int) -> bool:
-        return not any(self.frozen[start:end]) and all(
-            self.view.joined(i) for i in range(start + 1, end)
-        )
 
     def _additions(self, signature: str, start: int, end: int) -> list[str]:
         """Return the rules of what may stand instead of lines with this signature."""
@@ -201,15 +201,14 @@ def _added(view: View | None) -> list[str]:
         characters = f"/[^()\\[\\]{{}}{_CONTROL}]+/"
         return [*rules, f"ATOM: {characters}", f"TAIL: {characters}"]
     code = "\n".join(view.lines[i] for i in view.shown)
-    word = f"({'|'.join(_words(code))}|[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?)"
-    argument = f"({'|'.join(ARGUMENTS.split())})="
-    method = f"\\.({'|'.join(sorted({*_METHOD.findall(code), *METHODS.split()}))})"
-    mark = "[ =,:*+\\-\\/%<>!]"
-    piece = f"({mark}|{argument}|{word}{mark})"
+    methods = sorted({*_METHOD.findall(code), *METHODS.split()})
     return [
         *rules,
-        f"ATOM: /{piece}*({word}|{piece})/",
-        f"TAIL: /{mark}{piece}*{word}?|{method}({mark}{piece}*{word}?)?/",
+        "MARK: /[ =,:*+\\-\\/%<>!]/",
+        f"WORD: /{'|'.join(_words(code))}|[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?/",
+        f"PIECE: MARK | /({'|'.join(ARGUMENTS.split())})=/ | WORD MARK",
+        "ATOM: PIECE* (WORD | PIECE)",
+        f"TAIL: MARK PIECE* WORD? | /\\.({'|'.join(methods)})/ (MARK PIECE* WORD?)?",
     ]
 
 

@@ -106,7 +106,8 @@ class TransformersLLM:
         A batch that does not fit the memory is halved, for good. Raises RuntimeError where a
         single reply does not fit.
         """
-        ids = [self._ids(prompt) for prompt in prompts]
+        encoded = {prompt: self._ids(prompt) for prompt in prompts}  # siblings share theirs
+        ids = [encoded[prompt] for prompt in prompts]
         waiting = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
         replies: dict[int, Reply] = {}
         while waiting:

@@ -6,6 +6,7 @@ Where a grammar leaves one way only, as along a copied line, it says the tokens 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,16 +32,7 @@ class Locks:
         self.ends = list(ends)
         self.words = -(-tokenizer.vocab_size // 32)
         self.executor = llguidance.LLExecutor()
-        compiled = {
-            grammar: llguidance.LLMatcher(
-                tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar)
-            )
-            for grammar in dict.fromkeys(grammars)
-        }
-        for matcher in compiled.values():
-            if matcher.is_error():
-                raise ValueError(f"the grammar of a baseline is refused: {matcher.get_error()}")
-        self.matchers = [compiled[grammar].deep_copy() for grammar in grammars]
+        self.matchers = [_compiled(tokenizer, grammar).deep_copy() for grammar in grammars]
 
     def forced(self, reply: int) -> list[int]:
         """Go on to the next choice of a reply, and return the tokens up to there.
@@ -75,6 +67,17 @@ class Locks:
         bits = torch.arange(32, dtype=torch.int32, device=logits.device)
         forbidden = (packed[..., None] >> bits & 1 == 0).flatten(1)
         return logits.masked_fill(forbidden[:, : logits.shape[1]], float("-inf"))
+
+
+@lru_cache(maxsize=128)  # a MB each; baselines come again in later cycles
+def _compiled(tokenizer: llguidance.LLTokenizer, grammar: str) -> llguidance.LLMatcher:
+    """Return the start of a grammar; ValueError where llguidance refuses it."""
+    import llguidance
+
+    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
+    if matcher.is_error():
+        raise ValueError(f"the grammar of a baseline is refused: {matcher.get_error()}")
+    return matcher
 
 
 def grammar_tokenizer(
