@@ -5,9 +5,11 @@
 Sides take turns on one thread, at the sampling of conf/llm/tiny.yaml, over built-in baselines:
 `generate` as nn-gpt calls it (one prompt at a time, free decoding), then the loop at batch 12 and
 32 with masks for every token; with 4 replies to each prompt; with forced tokens skipped; with
-both. Prints medians and writes benchmarks/results/generation.json. Speeds are by CPU time, which
-other processes move less than wall time. `--gpu` adds the exact configuration of Qwen2.5-Coder-7B
-with random weights at batch 50, as a share of what memory bandwidth allows.
+both; the same again, now with known grammars. The last side reads 32 prompts and draws a token
+each: the limit without siblings. Prints medians and writes benchmarks/results/generation.json.
+Speeds are by CPU time, which other processes move less than wall time. `--gpu` adds the exact
+configuration of Qwen2.5-Coder-7B with random weights at batch 50, as a share of what memory
+bandwidth allows.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from deltanas.records import Baseline
 
 CONF = Path(__file__).parents[1] / "conf"
 SIBLINGS = 4
+KNOWN = "+ known grammars"
 # config.json of Qwen/Qwen2.5-Coder-7B-Instruct
 QWEN_7B = Qwen2Config(
     vocab_size=152064,
@@ -86,6 +89,7 @@ class Bench:
 
     def forget(self) -> None:
         """Let every grammar of the next side be a new one."""
+        delta_grammar.cache_clear()
         width = self.llm.network.config.vocab_size
         self.tokenizer = grammar_tokenizer(self.llm.tokenizer, width, self.llm.ends)
         self.written = self.masked = 0.0  # CPU seconds of grammars and of masks, of the next side
@@ -119,6 +123,13 @@ class Bench:
             work.forwards += written
             work.read += ids.shape[1]
         return work
+
+    def read(self, baselines: Sequence[Baseline]) -> Work:
+        """Read prompts with the loop of this project, and draw one token each."""
+        decoder = Decoder(self.llm.network, ends=self.llm.ends, longest=1)
+        sampling = SeededSampling(range(len(baselines)), temperature=1.0, top_k=1, top_p=1.0)
+        decoder.decode([self.ids(baseline) for baseline in baselines], sampling, None)
+        return decoder.work
 
     def loop(self, baselines: Sequence[Baseline], seed: int, *, skip: bool) -> Work:
         """Answer a batch with the loop of this project, under the lock."""
@@ -177,10 +188,13 @@ def measured(rounds: int) -> dict[str, Any]:
             "+ shared prompts": lambda each=siblings: bench.loop(each, 0, skip=False),
             "batch 32 + forced": lambda drawn=drawn: bench.loop(drawn, 0, skip=True),
             "+ shared + forced": lambda each=siblings: bench.loop(each, 0, skip=True),
+            KNOWN: lambda each=siblings: bench.loop(each, 0, skip=True),
+            "reading prompts": lambda drawn=drawn: bench.read(drawn),
         }
-        replies = (6, 12, 32, 32, 32, 32)
+        replies = (6, 12, 32, 32, 32, 32, 32, 32)
         for (name, side), count in zip(sides.items(), replies, strict=True):
-            bench.forget()
+            if name != KNOWN:
+                bench.forget()
             wall, cpu = time.perf_counter(), time.process_time()
             work = side()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

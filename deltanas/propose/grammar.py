@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 from deltanas.propose.hunks import HUNK, View
@@ -57,6 +58,7 @@ def brackets(text: str) -> str:
     return "".join(left)
 
 
+@lru_cache(maxsize=128)  # baselines come again in later cycles
 def delta_grammar(view: View, *, lock_names: bool = False) -> str:
     """Return the grammar of the compact deltas of a baseline.
 

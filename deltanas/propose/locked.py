@@ -63,9 +63,9 @@ class Locks:
             4 * self.words,
             len(replies),
         )
-        packed = torch.from_numpy(words).to(logits.device)
-        bits = torch.arange(32, dtype=torch.int32, device=logits.device)
-        forbidden = (packed[..., None] >> bits & 1 == 0).flatten(1)
+        packed = torch.from_numpy(words.view(np.uint8)).to(logits.device)
+        bits = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8).to(logits.device)
+        forbidden = (packed[..., None] & bits == 0).flatten(1)
         return logits.masked_fill(forbidden[:, : logits.shape[1]], float("-inf"))
 
 
