@@ -92,10 +92,20 @@ def padded_loss(llm: Any, examples: Sequence[Example], *, all_logits: bool) -> T
     return F.cross_entropy(logits.flatten(0, 1), targets[:, first:].flatten())
 
 
+def in_batches(examples: list[Example]) -> list[list[Example]]:
+    order = random.Random(0).sample(examples, len(examples))
+    return [order[i : i + QUICK.batch] for i in range(0, len(order), QUICK.batch)]
+
+
+def padding(examples: list[Example]) -> float:
+    """Return the share of padding in padded batches: all that can be saved if no two share."""
+    places = sum(len(b) * max(len(tokens) for tokens, _ in b) for b in in_batches(examples))
+    return 1 - sum(len(tokens) for tokens, _ in examples) / places
+
+
 def padded_steps(examples: list[Example], *, all_logits: bool) -> Callable[[Any], list[Any]]:
     def losses(llm: Any) -> list[Any]:
-        order = random.Random(0).sample(examples, len(examples))
-        batches = [order[i : i + QUICK.batch] for i in range(0, len(order), QUICK.batch)]
+        batches = in_batches(examples)
         return [lambda b=b: padded_loss(llm, b, all_logits=all_logits) for b in batches]
 
     return losses
@@ -153,6 +163,7 @@ def embedded(pairs: int, rounds: int) -> list[dict[str, Any]]:
             {
                 "pairs_a_prompt": siblings,
                 "tokens": tokens,
+                "padding": round(padding(examples), 3),
                 "answer_tokens": sum(len(each) - start for each, start in examples),
                 "tokens_a_second": {name: round(speed, 1) for name, speed in speeds.items()},
                 "packed_over_padded": round(statistics.median(ratios), 3),
