@@ -43,9 +43,10 @@ bench: $(READY)  ## Measure what a CPU can, into benchmarks/results, in 15 minut
 	$(BIN)/python benchmarks/worker_memory.py
 	$(BIN)/python benchmarks/meta_gate.py --networks 60
 
-bench-gpu: $(READY)  ## Measure a GPU: generation and tuning with the sizes of a 7B LLM
+bench-gpu: $(READY)  ## Measure a GPU: a 7B LLM's sizes, and candidates against LEMUR's trainer
 	$(BIN)/python benchmarks/generation.py --gpu
 	$(BIN)/python benchmarks/tuning.py --gpu
+	$(BIN)/python benchmarks/authors_trainer.py --gpu
 
 lint: $(READY)  ## Check style and layout
 	@$(BIN)/ruff check .

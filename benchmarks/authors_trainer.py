@@ -1,6 +1,6 @@
 """One candidate through this program and through the authors' trainer: candidates an hour.
 
-    python benchmarks/authors_trainer.py [--folder DIR] [--cells tiny-32 median-32 ...]
+    python benchmarks/authors_trainer.py [--folder DIR] [--cells tiny-32 median-32 ...] [--gpu]
 
 The authors' side is `check_nn` of nn-dataset 2.1.2 (LEMUR), called as they call it, in one warm
 process that keeps its settings (one loader process), with its lint stage and without. It is
@@ -11,9 +11,12 @@ torch thread, and predict the test images.
 Each cell is timed at two numbers of images, both sides in turns; the line through the two gives
 the fixed cost of a candidate and the cost of an image, and with these the cost at CIFAR-10's
 50,000 + 10,000. Cost is CPU time of all processes, so `candidates an hour` is of one core that is
-never idle, and other programs hardly move it. The floor is a bare loop over one resident batch:
-what no data path can save.
+never idle, and other programs hardly move it; on a GPU it is wall time. The floor
+is a bare loop over one resident batch: what no data path can save.
 The authors' import of their database (minutes, once) is left out.
+
+`--gpu` trains on the first GPU, as their trainer does by itself where there is one. A fourth side
+is then ours in bfloat16 and channels last.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,7 +129,9 @@ def recipe_at(pixels: int) -> Recipe:
     )
 
 
-def ours(data: ImageData, code: str, pixels: int, images: int) -> float:
+def ours(
+    data: ImageData, code: str, pixels: int, images: int, device: str, *, half: bool = False
+) -> float:
     """Return the seconds of one candidate in a warm executor of one worker."""
     few = replace(
         data,
@@ -139,19 +144,23 @@ def ours(data: ImageData, code: str, pixels: int, images: int) -> float:
     )
     recipe = recipe_at(pixels)
     limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 16.0}
-    with LocalExecutor(few, workers=1, **limits) as executor:
+    with LocalExecutor(few, device=device, workers=1, **limits) as executor:
         (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
         if warm.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not build: {warm.reason}")
-        began = spent()
-        (found,) = executor.map([Job(job_id="timed", code=code, recipe=recipe)])
+        began = spent(device)
+        job = Job(job_id="timed", code=code, recipe=recipe, channels_last=half)
+        job = replace(job, precision="bfloat16") if half else job
+        (found,) = executor.map([job])
         if found.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not train: {found.reason}")
-        return spent() - began
+        return spent(device) - began
 
 
-def spent() -> float:
-    """Return the CPU time of this process and all below it, in seconds."""
+def spent(device: str) -> float:
+    """Return seconds: on a GPU of the clock, else of CPU by this process and all below it."""
+    if device == "cuda":
+        return time.perf_counter()
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     for place in Path("/proc").glob("[0-9]*/stat"):
@@ -165,14 +174,14 @@ def spent() -> float:
     return sum(ticks[one] for one in family) / os.sysconf("SC_CLK_TCK")
 
 
-def floor_s(code: str, pixels: int) -> float:
+def floor_s(code: str, pixels: int, device: str) -> float:
     """Return the seconds of an epoch whose batches cost nothing: one batch, over and over."""
     recipe = recipe_at(pixels)
-    where = torch.device("cpu")
-    network = build(load_class(code), recipe, channels=3, num_classes=10, device=where)
+    where = torch.device(device)
+    network = build(load_class(code), recipe, channels=3, num_classes=10, device=where).to(where)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
-    images = torch.randn(recipe.batch, 3, pixels, pixels)
-    labels = torch.randint(0, 10, (recipe.batch,))
+    images = torch.randn(recipe.batch, 3, pixels, pixels, device=where)
+    labels = torch.randint(0, 10, (recipe.batch,), device=where)
 
     def step() -> float:
         optimizer.zero_grad()
@@ -185,13 +194,14 @@ def floor_s(code: str, pixels: int) -> float:
         with torch.no_grad():
             return network(images).sum().item()
 
+    clock = time.perf_counter if device == "cuda" else time.process_time
     total = 0.0
     for work, count in ((step, TRAIN), (answer, TEST)):
         times = []
         while len(times) < 3 or (sum(times) < FLOOR_S and len(times) < 200):
-            began = time.process_time()
+            began = clock()
             work()
-            times.append(time.process_time() - began)
+            times.append(clock() - began)
         total += statistics.median(times) * count / recipe.batch
     return total
 
@@ -199,7 +209,7 @@ def floor_s(code: str, pixels: int) -> float:
 class Authors:
     """Their trainer in a process of its own, which answers one line for one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str) -> None:
         site = folder / "site"
         (folder / "db").mkdir(exist_ok=True)
         (folder / "db" / "ab.nn.db").touch()  # else they import 118,000 files first
@@ -212,6 +222,7 @@ class Authors:
                 "PYTHONPATH": os.pathsep.join([str(site), str(folder)]),  # they write modules
                 "PATH": os.pathsep.join([str(site / "bin"), os.environ["PATH"]]),
                 "OMP_NUM_THREADS": "1",
+                **({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}),
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -219,7 +230,7 @@ class Authors:
             text=True,
         )
 
-    def seconds(self, code: str, pixels: int, images: int, *, lint: bool) -> float:
+    def seconds(self, code: str, pixels: int, images: int, device: str, *, lint: bool) -> float:
         task = {
             "code": code,
             "prm": {**PRM, "transform": f"norm_{pixels}_flip"},
@@ -233,7 +244,8 @@ class Authors:
         self._process.stdin.flush()
         for line in self._process.stdout:  # it prints much else
             if line.startswith("SECONDS "):
-                return float(line.split()[1])
+                wall, cpu = map(float, line.split()[1:])
+                return wall if device == "cuda" else cpu
         raise RuntimeError(f"the authors' trainer ended; its message stands in {self._log.name}")
 
     def close(self) -> None:
@@ -250,15 +262,17 @@ def line(points: dict[int, list[float]]) -> Line:
 
 
 def cell(
-    authors: Authors, data: ImageData, code: str, pixels: int, rounds: int
+    authors: Authors, data: ImageData, code: str, pixels: int, rounds: int, device: str
 ) -> dict[str, float]:
     """Return the figures of one network at one image size."""
     sides: dict[str, Callable[[int], float]] = {
-        "ours": lambda images: ours(data, code, pixels, images),
-        "bare": lambda images: authors.seconds(code, pixels, images, lint=False),
-        "linted": lambda images: authors.seconds(code, pixels, images, lint=True),
+        "ours": lambda images: ours(data, code, pixels, images, device),
+        "bare": lambda images: authors.seconds(code, pixels, images, device, lint=False),
+        "linted": lambda images: authors.seconds(code, pixels, images, device, lint=True),
     }
-    floor = floor_s(code, pixels)
+    if device == "cuda":
+        sides["ours_half"] = lambda images: ours(data, code, pixels, images, device, half=True)
+    floor = floor_s(code, pixels, device)
     slope = max((sides["ours"](256) - sides["ours"](128)) / 128, 1e-5)
     many = int(min(20_000, max(256, BUDGET_S / slope)))
     points: dict[str, dict[int, list[float]]] = {name: {} for name in sides}
@@ -280,12 +294,6 @@ def cell(
     }
 
 
-def cells(names: list[str]) -> Iterator[tuple[str, str, int]]:
-    for name in names:
-        network, _, pixels = name.rpartition("-")
-        yield name, network, int(pixels)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     known = ["cnn-32", *(f"{network}-{pixels}" for pixels in SIZES for network in NETWORKS)]
@@ -293,7 +301,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=folder)
     parser.add_argument("--cells", nargs="+", choices=known, default=known)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--gpu", action="store_true", help="both sides train on the first GPU")
     options = parser.parse_args()
+    device = "cuda" if options.gpu else "cpu"
     if not os.environ.items() >= SETTINGS.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
     torch.set_num_threads(1)
@@ -301,7 +311,7 @@ def main() -> None:
     install(options.folder)
     write_cifar10(options.folder)
     data = our_data(options.folder)
-    authors = Authors(options.folder)
+    authors = Authors(options.folder, device)
     figures = {}
     print(
         f"{'':<11}{'images':>7}{'candidates an hour':>32}{'ratio':>9}{'':>9}{'fixed s':>18}"
@@ -312,10 +322,11 @@ def main() -> None:
         f"{'no lint':>9}{'theirs':>9}{'ours':>9}{'theirs':>9}{'share':>8}"
     )
     try:
-        for name, network, pixels in cells(options.cells):
+        for name in options.cells:
+            network, _, pixels = name.rpartition("-")
             theirs = options.folder / f"site/ab/nn/nn/{NETWORKS.get(network)}.py"
             code = (CNN if network == "cnn" else theirs).read_text()
-            found = cell(authors, data, code, pixels, options.rounds)
+            found = cell(authors, data, code, int(pixels), options.rounds, device)
             figures[name] = found
             print(
                 f"{name:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
@@ -325,7 +336,7 @@ def main() -> None:
                 f"{found['floor_share_of_ours']:>8.2f}",
                 flush=True,
             )
-            path = write("authors_trainer", figures)
+            path = write("authors_trainer_gpu" if options.gpu else "authors_trainer", figures)
     finally:
         authors.close()
     print(path)

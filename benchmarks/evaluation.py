@@ -173,7 +173,7 @@ def fresh(
 def with_fabric(baseline: Baseline, data: TrainingData) -> float:
     began = time.process_time()
     job = Job(job_id="loop", code=baseline.code, recipe=baseline.recipe, seed=1)
-    train(load_class(baseline.code), job, data)
+    train(load_class(baseline.code), job, data, torch.device("cpu"))
     return time.process_time() - began
 
 

@@ -219,7 +219,8 @@ class ExecutorConfig:
     """Where candidates are evaluated."""
 
     name: str = MISSING
-    workers: int | None = None  # null: one per core
+    device: str = "cpu"  # or cuda: candidates train on the GPUs of this machine
+    workers: int | None = None  # null: one per core, and at most four per GPU
     threads: int = bounded(1, 1)  # per worker
     jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
 
@@ -270,6 +271,7 @@ CHOICES = {
     "tracker.mode": ("offline", "online"),
     "tracker.name": ("wandb", "none"),
     "executor.name": ("local",),
+    "executor.device": ("cpu", "cuda"),
     "trainer.precision": ("float32", "bfloat16"),
     "executor.jail": ("auto", "strong", "noopen", "weak"),
     "archive.name": ("builtin", "lemur"),
@@ -285,6 +287,11 @@ def check(config: Config) -> None:
         faults.append(
             f"trainer.precision={config.trainer.precision} is for trainer.loop=trusted; a network"
             " that trains itself chooses its own, so it must be float32"
+        )
+    if config.trainer.loop is TrainerLoop.own and config.executor.device != "cpu":
+        faults.append(
+            f"executor.device={config.executor.device} is for trainer.loop=trusted; what a network"
+            " that trains itself may take is told by its CPU time, so it must be cpu"
         )
     if faults:
         raise ConfigError("\n".join(faults))

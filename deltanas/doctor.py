@@ -45,19 +45,20 @@ def main() -> None:
     """Print one line a fact, then what to do; exit with 1 where something is amiss."""
     parser = argparse.ArgumentParser(prog="deltanas-doctor", description=__doc__)
     parser.add_argument("--jail", default="auto", choices=["auto", *Tier])
-    asked = parser.parse_args().jail
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of the trial")
+    asked = parser.parse_args()
     for name, value in _machine():
         _say(name, value)
     advice: list[str] = []
     try:
-        jailing = choose(asked)
+        jailing = choose(asked.jail)
     except JailError as error:
         _say("jail", "none")
         advice.append(str(error))
     else:
         for name, value in _layers(jailing):
             _say(name, value)
-        advice += [*_weaknesses(jailing), *_trial(asked)]
+        advice += [*_weaknesses(jailing), *_trial(asked.jail, asked.device)]
     for sentence in advice:
         _say("to do", sentence)
     if not advice:
@@ -100,17 +101,17 @@ def _weaknesses(jailing: Jailing) -> Iterator[str]:
         yield "candidates run as root, which this container does not let go of; use a plain user"
 
 
-def _trial(asked: str) -> Iterator[str]:
+def _trial(jail: str, device: str) -> Iterator[str]:
     """Build and train one network in the jail, whose layers the zygote tries from inside."""
     data = blank_data(image_size=8, channels=1, num_classes=2)
     recipe = Recipe(lr=0.01, momentum=0.9, batch=2, image_size=8, flip=False)
     job = Job(job_id="doctor", code=_TRIAL, recipe=recipe)
     try:
         with LocalExecutor(
-            data, workers=1, jail=asked, max_parameters=10**6, max_macs=10**6
+            data, device=device, workers=1, jail=jail, max_parameters=10**6, max_macs=10**6
         ) as executor:
             found: Evaluation = next(iter(executor.map([job])))
-    except ZygoteError as error:
+    except (ZygoteError, JailError) as error:
         _say("trial", "no network could be trained")
         yield str(error)
         return

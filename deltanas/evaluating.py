@@ -34,6 +34,7 @@ def open_executor(config: Config, data: Mapping[str, ImageData]) -> ExecutorPerS
     def start(images: ImageData) -> LocalExecutor:
         return LocalExecutor(
             images,
+            device=config.executor.device,
             workers=config.executor.workers,
             threads_per_worker=config.executor.threads,
             jail=config.executor.jail,

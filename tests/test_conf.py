@@ -111,6 +111,7 @@ def test_a_custom_llm_must_be_named():
         ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
         ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
+        ("executor.device=tpu", r"executor\.device=tpu is unknown; .* cpu, cuda"),
         ("trainer.precision=float16", r"trainer\.precision=float16 is unknown; .* bfloat16"),
         ("executor.jail=none", r"executor\.jail=none is unknown; .* auto, strong, noopen, weak"),
     ],
@@ -131,6 +132,11 @@ def test_finalists_are_stratified_unless_the_best_are_asked_for():
 def test_a_network_that_trains_itself_chooses_its_own_precision():
     with pytest.raises(ConfigError, match="chooses its own, so it must be float32"):
         composed("trainer.loop=own", "trainer.precision=bfloat16")
+
+
+def test_a_network_that_trains_itself_does_so_on_a_cpu():
+    with pytest.raises(ConfigError, match="told by its CPU time, so it must be cpu"):
+        composed("trainer.loop=own", "executor.device=cuda")
 
 
 def test_every_fault_is_named_at_once():

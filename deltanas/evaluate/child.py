@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, answer_rows, pack
 from deltanas.evaluate.meta import measure
-from deltanas.evaluate.network import Refusal, load_class
+from deltanas.evaluate.network import Refusal, blame, load_class
 from deltanas.evaluate.train import train
 from deltanas.evaluate.training_data import TrainingData
 from deltanas.records import Job, Recipe, Verdict
@@ -26,18 +27,23 @@ def answer_cap(job: Job, data: TrainingData) -> int:
     return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2
 
 
-def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:
+def answer(job: Job, data: TrainingData, limits: Limits, on: str | None = None) -> bytes:
     """Check one network, or train it; return a frame.
 
-    Its header holds the sizes of a network that was checked; raw logits follow where one trained.
+    Its header holds the sizes of a network that was checked; raw logits follow where one trained,
+    on the GPU of that name, if any.
     """
     torch.set_num_threads(limits.threads)
     header: dict[str, Any] = {"verdict": Verdict.TRAINED, "reason": ""}
     logits = b""
+    device = torch.device("cpu")
     try:
+        if on and job.epochs:
+            with blame(Verdict.OUT_OF_MEMORY, "CUDA does not start"):  # so a canary has to tell
+                device = _start_cuda(on, limits)
         network_class = load_class(job.code)
         if job.epochs:
-            logits = train(network_class, job, data)
+            logits = train(network_class, job, data, device)
         else:
             header["parameters"], header["macs"] = measure(
                 network_class,
@@ -49,3 +55,21 @@ def answer(job: Job, data: TrainingData, limits: Limits) -> bytes:
     except Refusal as refusal:
         header.update(verdict=refusal.verdict, reason=refusal.reason)
     return pack(header, logits)
+
+
+def _start_cuda(name: str, limits: Limits) -> torch.device:
+    """Start CUDA in this process, with one GPU and so much of its memory as a job may have.
+
+    Raises RuntimeError where less memory is free.
+    """
+    os.environ.update(CUDA_VISIBLE_DEVICES=name, CUBLAS_WORKSPACE_CONFIG=":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = torch.device("cuda", 0)
+    free, total = torch.cuda.mem_get_info(device)
+    if free < limits.memory_bytes:
+        raise RuntimeError(
+            f"GPU {name} has {free / 2**30:.1f} GiB free; protocol.memory_gb asks for"
+            f" {limits.memory_bytes / 2**30:.1f} for each of executor.workers"
+        )
+    torch.cuda.set_per_process_memory_fraction(limits.memory_bytes / total, device)
+    return device

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.gpu import WORKERS_PER_GPU, visible
 from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.tiers import choose
 from deltanas.evaluate.worker import Zygote, ZygoteError
@@ -49,18 +50,20 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Evaluates on the CPU cores of this machine, one jailed process per job.
+    """Evaluates on the cores or GPUs of this machine, one jailed process per job.
 
-    The same job gives the same accuracies on one machine, whatever ran before or beside it.
-    Warming up starts at once, in another process. `jailing` says which jail stands around jobs.
-    Raises ValueError for limits that cannot hold, and JailError where there is no such jail.
+    The same job gives the same accuracies on one machine, whatever ran before or beside it; on a
+    GPU, as far as its kernels have such a mode. Warming up starts at once, in another process.
+    `jailing` says which jail stands around jobs. Raises ValueError for limits that cannot hold,
+    and JailError where there is no such jail, or no GPU for it.
     """
 
     def __init__(
         self,
         data: ImageData,
         *,
-        workers: int | None = None,  # None: as many as workers x threads = cores allows
+        device: str = "cpu",  # or cuda
+        workers: int | None = None,  # None: workers x threads = cores, and few for each GPU
         threads_per_worker: int = 1,
         jail: str = "auto",  # or a tier by name
         timeout_s: float = 600.0,
@@ -69,8 +72,10 @@ class LocalExecutor:
         max_macs: int,
     ) -> None:
         self.jailing = choose(jail)
+        gpus = visible(self.jailing.tier) if device == "cuda" else []
         if workers is None:
             workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+            workers = min(workers, WORKERS_PER_GPU * len(gpus) or workers)
         for name, value in (
             ("workers", workers),
             ("threads_per_worker", threads_per_worker),
@@ -91,7 +96,7 @@ class LocalExecutor:
         self.workers = workers
         self._closed = False
         self._sick = 0  # jobs in a row, as they finished
-        self._zygote = Zygote(data, limits, self.jailing.tier)
+        self._zygote = Zygote(data, limits, self.jailing.tier, gpus)
         self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Lane(self._zygote, data, limits))

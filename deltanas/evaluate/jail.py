@@ -37,12 +37,13 @@ from deltanas.evaluate.syscalls import (
 from deltanas.evaluate.tiers import JailError, Tier
 
 MAX_OPEN_FILES = 64
+MAX_GPU_FILES = 256  # CUDA opens a card's node many times over
 MAX_SIGNALS = 64  # waiting to be received; all processes of a user share the kernel's store
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/urandom")
 _PACKAGES = ("torch", "torchvision", "numpy", "lightning")
 _WITH_LABELS = ("deltanas", "sklearn")
-_GPU_READS = ("/proc/driver/nvidia", "/sys", "/usr/local/cuda")
+_GPU_READS = ("/proc/driver/nvidia", "/proc/devices", "/proc/cpuinfo", "/sys", "/usr/local/cuda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +54,21 @@ class Jail:
     base_memory: int  # bytes of address space that the zygote itself uses
     identity: int | None  # user and group that root becomes
     kept: int  # capabilities, for an interpreter that this user cannot reach by its own rights
-    ruleset: int | None  # descriptor of the Landlock ruleset
+    ruleset: int | None  # descriptor of the Landlock ruleset; on a GPU, every child has its own
     program: bytes | None  # the filter of system calls
     gpu: bool = False
+    files: Mapping[Path, int]  # what may be opened
 
 
 def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
     """Return the jail of one tier on this machine. Raises JailError where it cannot be had."""
     identity = privileges.plain_id()
     allowed = readable()
+    files = {**allowed, **(_gpu_files() if gpu else {})}
     ruleset = program = None
     if tier is Tier.STRONG:
         try:
-            ruleset = landlock.build({**allowed, **(_gpu_files() if gpu else {})})
+            ruleset = landlock.build(files)
         except OSError as error:
             raise JailError(f"Landlock refuses its rules: {error}") from error
     if tier is not Tier.WEAK:
@@ -82,6 +85,7 @@ def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
         ruleset=ruleset,
         program=program,
         gpu=gpu,
+        files=files,
     )
 
 
@@ -135,16 +139,20 @@ def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
     """
     os.setsid()
     die_with(parent)
-    keep_only({answer} if jail.ruleset is None else {answer, jail.ruleset})
+    ruleset = jail.ruleset
+    if ruleset is not None and jail.gpu:  # CUDA does not start unless it can name its threads
+        own = Path(f"/proc/{os.getpid()}/task")
+        ruleset = landlock.build({**jail.files, own: landlock.DEVICE})
+    keep_only({answer} if ruleset is None else {answer, ruleset})
     os.environ.clear()
     limit_resources(limits, jail.base_memory, gpu=jail.gpu)
     privileges.drop(jail.identity, kept=jail.kept)
     die_with(parent)  # the kernel forgets it when an identity changes
-    prctl(PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_DUMPABLE, int(jail.gpu))  # it may not write to its own /proc otherwise
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    if jail.ruleset is not None:
-        landlock.enter(jail.ruleset)
-        os.close(jail.ruleset)
+    if ruleset is not None:
+        landlock.enter(ruleset)
+        os.close(ruleset)
     if jail.program is not None:
         seccomp.install(seccomp.for_process(jail.program, os.getpid()))
 
@@ -172,14 +180,18 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
     """Lower every limit, for good.
 
     CUDA reserves far more address space than it uses, so on a GPU only private memory that can
-    be written counts; the supervisor watches the rest.
+    be written counts; the supervisor watches the rest. CUDA also writes files in memory: all
+    that can be open together hold no more than the memory allowed.
     """
-    cpu_seconds = math.ceil(limits.timeout_s * limits.threads) + 1
+    threads = limits.threads + gpu  # CUDA has some of its own
+    cpu_seconds = math.ceil(limits.timeout_s * threads) + 1
     memory = base_memory + limits.memory_bytes
+    opened = MAX_GPU_FILES if gpu else MAX_OPEN_FILES
+    written = limits.memory_bytes // opened if gpu else 0  # the answer goes through a pipe
     for name, soft, hard in (
         (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),
-        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES, MAX_OPEN_FILES),
-        (resource.RLIMIT_FSIZE, 0, 0),  # the answer goes through a pipe
+        (resource.RLIMIT_NOFILE, opened, opened),
+        (resource.RLIMIT_FSIZE, written, written),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_SIGPENDING, MAX_SIGNALS, MAX_SIGNALS),

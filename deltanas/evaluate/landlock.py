@@ -21,10 +21,9 @@ from deltanas.evaluate.syscalls import (
 
 _VERSION_ONLY = 1  # flag: ask for the version, make no ruleset
 _PATH_BENEATH = 1
-_WRITE_FILE, READ_FILE, READ_DIR, _IOCTL_DEV = 1 << 1, 1 << 2, 1 << 3, 1 << 15
+_WRITE_FILE, READ_FILE, READ_DIR, _TRUNCATE, _IOCTL_DEV = (1 << bit for bit in (1, 2, 3, 14, 15))
 READ = READ_FILE | READ_DIR
-DEVICE = READ_FILE | _WRITE_FILE | _IOCTL_DEV
-_ON_FILES = READ_FILE | _WRITE_FILE | _IOCTL_DEV
+DEVICE = READ_FILE | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV
 
 
 class _Ruleset(ctypes.Structure):
@@ -72,7 +71,7 @@ def build(allowed: Mapping[Path, int]) -> int:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        rights &= handled.files if path.is_dir() else handled.files & _ON_FILES
+        rights &= handled.files if path.is_dir() else handled.files & DEVICE
         rule = _PathRule(rights, place)
         try:
             call(LANDLOCK_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)

@@ -30,7 +30,8 @@ _AND, _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = (
 OPENING = ("open", "openat")
 _SPECIAL = ("clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl")
 _ON_ITSELF = ("prlimit64", "sched_setaffinity")  # with 0 for the process
-_OTHERS = ("capset", "seccomp", "socketpair")  # in the table for other reasons
+_GPU_ONLY = ("socketpair", "memfd_create", "ftruncate")  # CUDA starts with files in memory
+_OTHERS = ("capset", "seccomp", *_GPU_ONLY)  # in the table for other reasons
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
@@ -65,13 +66,13 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
     """Return a filter that `for_process` makes one process's: it may signal nobody but itself.
 
     `opens`: files may be opened, which takes another layer to say which. `gpu`: the `ioctl`s of
-    NVIDIA's driver as well, by their type and numbers, and `socketpair`.
+    NVIDIA's driver as well, by their type and numbers, and what else CUDA is known to need.
     """
     numbers = machine.numbers
     left_out = {*_SPECIAL, *_ON_ITSELF, *_OTHERS, *(() if opens else OPENING)}
     plain = {number for name, number in numbers.items() if name not in left_out}
     if gpu:
-        plain.add(numbers["socketpair"])
+        plain |= {numbers[name] for name in _GPU_ONLY}
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_JUMP_EQUAL, 1, 0, machine.audit),

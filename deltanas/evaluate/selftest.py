@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from deltanas.evaluate.jail import Jail
 from deltanas.evaluate.tiers import Tier
@@ -24,7 +25,9 @@ def holes(jail: Jail) -> list[str]:
 def _attempts(jail: Jail) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "it shares its supervisor's session", lambda: _insist(os.getsid(0) != os.getpid())
     yield "it sees an environment", lambda: _insist(bool(os.environ))
-    yield "it may write files", lambda: _insist(resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0)
+    if not jail.gpu:  # where only Landlock says so
+        size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        yield "it may write files", lambda: _insist(size != 0)
     kind = resource.RLIMIT_DATA if jail.gpu else resource.RLIMIT_AS
     yield "its memory has no limit", lambda: _insist(resource.getrlimit(kind)[0] < 0)
     if jail.identity is not None:
@@ -32,6 +35,7 @@ def _attempts(jail: Jail) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "it can become root", lambda: os.setuid(0)
     if jail.tier is Tier.STRONG:
         yield "Landlock lets it list the root folder", lambda: list(os.scandir("/"))
+        yield "Landlock lets it write a file", lambda: _write("/tmp/deltanas-selftest")
         yield (
             "Landlock lets it open a file of its supervisor",
             lambda: _open(f"/proc/{os.getppid()}/stat"),
@@ -55,6 +59,11 @@ def _insist(hole: bool) -> None:
     """Raise OSError, as the kernel would, unless there is a hole."""
     if not hole:
         raise PermissionError
+
+
+def _write(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+    Path(path).unlink()
 
 
 def _open(path: str) -> None:

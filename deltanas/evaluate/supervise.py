@@ -21,6 +21,7 @@ from deltanas.evaluate.channel import ChannelClosed, Ending, Limits, Report
 from deltanas.evaluate.jail import Jail, enter_jail
 
 LOOK_S = 0.05  # how often memory and threads are looked at
+CUDA_BYTES = 4 * 2**30  # resident pages of CUDA's own libraries and context, an estimate
 MAX_THREADS = 64  # of a child, besides four for each that it was given
 MAX_AHEAD_S = 1.0  # of CPU time that a child may have taken before its threads' turn
 _TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time in a second
@@ -84,7 +85,12 @@ def run_child(
     with mmap.mmap(-1, cap + 1, flags=mmap.MAP_PRIVATE) as memory, memoryview(memory) as room:
         try:
             ending, size = _watch(
-                child, reader, connection, began + limits.timeout_s, room, limits, mapped
+                child,
+                reader,
+                connection,
+                began + limits.timeout_s,
+                room,
+                _bounds(jail, limits, mapped, began),
             )
         finally:
             os.close(reader)
@@ -100,6 +106,17 @@ def run_child(
         )
         with room[:size] as output:
             yield report, output
+
+
+def _bounds(jail: Jail, limits: Limits, mapped: int, began: float) -> Bounds:
+    """Return what a child may hold besides the worker's pages, which it shares.
+
+    CUDA has threads of its own, and memory.
+    """
+    resident = _usage(os.getpid()).resident + mapped + limits.memory_bytes
+    if jail.gpu:
+        return Bounds(resident + CUDA_BYTES, limits.threads + 1, began)
+    return Bounds(resident, limits.threads, began)
 
 
 def _be_child(
@@ -123,8 +140,7 @@ def _watch(
     connection: socket.socket | None,
     deadline: float,
     room: memoryview,
-    limits: Limits,
-    mapped: int,
+    bounds: Bounds,
 ) -> tuple[Ending, int]:
     """Collect what the child writes until it ends or has too much of anything.
 
@@ -134,9 +150,6 @@ def _watch(
     process = os.pidfd_open(child)
     os.set_blocking(reader, False)
     watched = [process, reader, *([connection.fileno()] if connection else [])]
-    # the worker's pages are shared
-    resident = _usage(os.getpid()).resident + mapped + limits.memory_bytes
-    bounds = Bounds(resident, limits.threads, time.monotonic())
     look = 0.0
     try:
         while True:

@@ -82,6 +82,7 @@ faccessat 269 48      pselect6 270 72       ppoll 271 73          set_robust_lis
 get_robust_list 274 100 epoll_pwait 281 22  socketpair 53 199     eventfd2 290 19
 epoll_create1 291 20  dup3 292 24           pipe2 293 59          prlimit64 302 261
 getcpu 309 168        seccomp 317 277       getrandom 318 278     membarrier 324 283
+ftruncate 77 46       memfd_create 319 279
 pkey_mprotect 329 288 pkey_alloc 330 289    pkey_free 331 290     statx 332 291
 rseq 334 293          clone3 435 435        close_range 436 436   faccessat2 439 439
 """

@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -91,12 +90,14 @@ class CandidateModule(lightning.LightningModule):
                 logits = self.network(self.data.prepare(chunk, self.recipe))
             logits = check_logits(logits, len(chunk), self.data.num_classes).float()
             shifted = logits - logits.amax(dim=1, keepdim=True)
-            blocks.append(shifted.clamp(min=-_HALF_MAX).half().numpy().tobytes())
+            blocks.append(shifted.clamp(min=-_HALF_MAX).half().cpu().numpy().tobytes())
         self.network.train()
         return b"".join(blocks)
 
 
-def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes:
+def train(
+    network_class: type[nn.Module], job: Job, data: TrainingData, device: torch.device
+) -> bytes:
     """Train a new network as its job says and return raw float16 logits.
 
     First those of the validation images after every epoch, then those of the test images after
@@ -112,14 +113,15 @@ def train(network_class: type[nn.Module], job: Job, data: TrainingData) -> bytes
         recipe,
         channels=data.channels,
         num_classes=data.num_classes,
-        device=torch.device("cpu"),
+        device=device,
     )
+    data = data.on(device, torch.channels_last if job.channels_last else torch.contiguous_format)
     with blame(Verdict.SHAPE, "training fails"):
+        network.to(device)
         if any(is_lazy(parameter) for parameter in network.parameters()):
             with torch.no_grad():
                 network(data.prepare(data.train_rows[:2], recipe))
         if job.channels_last:
-            data = replace(data, memory_format=torch.channels_last)
             _reorder(network)
         module = CandidateModule(network, recipe, data, job.epochs)
         batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
@@ -137,7 +139,7 @@ def _reorder(network: nn.Module) -> None:
 def _trusted(module: CandidateModule, batches: TrainingBatches, precision: Precision) -> None:
     """Train by Lightning's Fabric: cheaper than its Trainer (benchmarks/evaluation.py)."""
     fabric = lightning.Fabric(
-        accelerator="cpu",
+        accelerator=batches.data.pixels.device.type,
         devices=1,
         precision="bf16-mixed" if precision == "bfloat16" else "32-true",
     )

@@ -1,9 +1,10 @@
-"""What a candidate trains on and answers for, prepared batch by batch."""
+"""What a candidate trains on and answers for: images on its device, prepared batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,15 @@ class TrainingData:
         """Number of colour channels."""
         return self.pixels.shape[1]
 
+    def on(self, device: torch.device, memory_format: torch.memory_format) -> TrainingData:
+        """Return the same with all images resident on a device."""
+        moved: dict[str, Any] = {
+            each.name: value.to(device)
+            for each in fields(self)
+            if isinstance(value := getattr(self, each.name), Tensor)
+        }
+        return replace(self, **moved, memory_format=memory_format)
+
     def prepare(self, rows: Tensor, recipe: Recipe, flipped: Tensor | None = None) -> Tensor:
         """Return the images at some rows as the recipe wants them: (B, C, S, S), float or complex.
 
@@ -41,14 +51,21 @@ class TrainingData:
         images = self.pixels[rows]
         if flipped is not None:
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        size = recipe.image_size
-        if images.shape[-1] != size:
-            images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+        images = _resized(images, recipe.image_size).float()
         if recipe.scaling == "norm":
-            images = images.float().sub_(self.mean).div_(self.std)
+            images = images.sub_(self.mean).div_(self.std)
         else:
-            images = images.float().div_(255).to(input_type(recipe))
+            images = images.div_(255).to(input_type(recipe))
         return images.contiguous(memory_format=self.memory_format)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """Return (B, C, S, S) uint8 images at another size, on a GPU as whole numbers in float32."""
+    if images.shape[-1] == size:
+        return images
+    exact = images if images.device.type == "cpu" else images.float()  # CUDA resizes no uint8
+    resized = F.interpolate(exact, (size, size), mode="bilinear", antialias=True)
+    return resized if resized.dtype == torch.uint8 else resized.round_().clamp_(0, 255)
 
 
 class TrainingBatches:
@@ -75,5 +92,6 @@ class TrainingBatches:
             flipped = None
             if self.recipe.flip:
                 flipped = torch.rand(size, generator=self.generator) < 0.5
+                flipped = flipped.to(self.data.pixels.device)
             images = self.data.prepare(self.data.train_rows[chosen], self.recipe, flipped)
             yield images, self.data.train_labels[chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -39,8 +41,12 @@ class Zygote:
     Handed over: all images, which are whose, training labels. Other labels stay here.
     """
 
-    def __init__(self, data: ImageData, limits: Limits, tier: Tier) -> None:
+    def __init__(
+        self, data: ImageData, limits: Limits, tier: Tier, gpus: Sequence[str] = ()
+    ) -> None:
         self._threads = limits.threads
+        # the next worker gets the next one, also after a fault; for the CPU, none
+        self._gpus = itertools.cycle(gpus or [None])
         self._lock = threading.Lock()
         self._closed = False
         pixels, pixels_layout = share_images(data.pixels)
@@ -58,6 +64,7 @@ class Zygote:
             {
                 "layouts": [pixels_layout, rows_layout],
                 "tier": tier,
+                "gpu": gpus[0] if gpus else None,
                 "limits": asdict(limits),
                 "num_classes": data.num_classes,
                 "mean": mean,
@@ -126,6 +133,7 @@ class Zygote:
                 raise
         try:  # a zygote that was just killed still takes requests, but nobody answers
             receive(ours, len(GREETING), deadline=time.monotonic() + START_S)
+            ours.sendall(pack({"gpu": next(self._gpus)}))
         except OSError:
             ours.close()
             raise
@@ -149,7 +157,8 @@ def environment(threads: int) -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
         "PYTHONHASHSEED": "0",  # sets iterate alike in every run
-        "CUDA_VISIBLE_DEVICES": "",
+        "CUDA_VISIBLE_DEVICES": "",  # a child that may use a GPU is told which
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # who looks for GPUs starts no CUDA before forks
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew

@@ -60,7 +60,7 @@ def main() -> None:
     boot = receive_message(control)
     limits = Limits(**boot["limits"])
     data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
-    jail = _warm_up(data, limits, Tier(boot["tier"]))
+    jail = _warm_up(data, limits, Tier(boot["tier"]), boot["gpu"])
     control.sendall(pack({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
     while True:
@@ -89,8 +89,12 @@ def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData
     )
 
 
-def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
-    """Take the path of a job twice: here, so that no child imports anything, then in the jail."""
+def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: str | None) -> Jail:
+    """Take the path of a job twice: here, so that no child imports anything, then in the jail.
+
+    For a GPU nothing is trained here: a backward pass looks for devices, and what it finds is
+    what every fork finds.
+    """
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     few = replace(
@@ -103,7 +107,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     job = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
     lenient = replace(limits, timeout_s=TRIAL_S, max_parameters=2**62, max_macs=2**62)
     check = replace(job, epochs=0)
-    for each in (check, job):
+    for each in (check,) if gpu else (check, job):
         answer(each, few, replace(lenient, threads=1))  # a pool of threads would not survive forks
     if tier is Tier.NOOPEN:
         _import_ahead()
@@ -112,7 +116,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
     gc.freeze()  # keeps the collector from touching, and so copying, shared pages
     huge_pages.collapse()
     try:
-        jail = prepare(tier)
+        jail = prepare(tier, gpu=gpu is not None)
     except JailError as error:
         sys.exit(str(error))
     with run_child(lambda: json.dumps(holes(jail)).encode(), jail, lenient, cap=4096) as (
@@ -123,7 +127,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier) -> Jail:
         if report.exit_code or found != "[]":
             sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found}")
     for each in (check, job):
-        work = functools.partial(answer, each, few, lenient)
+        work = functools.partial(answer, each, few, lenient, gpu)
         with run_child(work, jail, lenient, cap=answer_cap(each, few)) as (report, output):
             said = bytes(output[:400])
             if report.exit_code or b'"verdict":"trained"' not in said[:80]:
@@ -142,11 +146,12 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
     """Run one job after another until the parent leaves."""
     try:
         connection.sendall(GREETING)
+        gpu = receive_message(connection)["gpu"]
         while True:
             job = job_from_message(receive_message(connection))
             own = limits.for_epochs(job.epochs)
             with run_child(
-                functools.partial(answer, job, data, own),
+                functools.partial(answer, job, data, own, gpu),
                 jail,
                 own,
                 cap=answer_cap(job, data),

@@ -157,6 +157,7 @@ def test_a_candidate_finds_an_empty_environment(
         "MALLOC_MMAP_THRESHOLD_",
         "MALLOC_TRIM_THRESHOLD_",
         "OMP_NUM_THREADS",
+        "PYTORCH_NVML_BASED_CUDA_CHECK",
         "OMP_WAIT_POLICY",
         "PYTHONHASHSEED",
         "PYTHONPATH",

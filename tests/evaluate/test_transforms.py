@@ -68,7 +68,7 @@ def test_a_batch_is_what_lemur_makes_of_its_images(
 
 def test_images_lie_channels_last_where_that_is_asked(data: TrainingData) -> None:
     plain = data.prepare(ROWS, RECIPE)
-    found = replace(data, memory_format=torch.channels_last).prepare(ROWS, RECIPE)
+    found = data.on(torch.device("cpu"), torch.channels_last).prepare(ROWS, RECIPE)
     assert torch.equal(found, plain)
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert plain.is_contiguous()

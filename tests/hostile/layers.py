@@ -107,7 +107,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "descriptor_owner": set_owner,
     "memory": lambda: bytearray(2**29),
     "shared_memory": lambda: __import__("mmap").mmap(-1, 2**29).close(),
-    "many_files": lambda: [os.close(each) for each in [os.dup(1) for _ in range(80)]],
+    "many_files": lambda: [os.close(each) for each in [os.dup(1) for _ in range(300)]],
     "raise_limit": lambda: resource.setrlimit(resource.RLIMIT_CORE, (1, 1)),
     "standard_output": lambda: os.ttyname(1) if os.fstat(1).st_rdev == NOTHING else None,
     "become_root": lambda: os.setuid(0),

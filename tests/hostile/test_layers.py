@@ -39,7 +39,7 @@ STOPPED = [
     pytest.param("identity", {"chmod", "signal_parent", "become_root"}, marks=needs_root),
     pytest.param("identity_reading", {"chmod", "signal_parent", "become_root"}, marks=needs_root),
     pytest.param("limits", _LIMITS | {"shared_memory", "reserve"}),
-    pytest.param("limits_gpu", _LIMITS),
+    pytest.param("limits_gpu", _LIMITS - {"write"}),  # a little may be written, into memory
     pytest.param("descriptors", {"spare_descriptor", "standard_output"}),
 ]
 

@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from deltanas.evaluate import supervise
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.jail import prepare
-from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.tiers import Tier
 
 LIMITS = Limits(timeout_s=10, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)
@@ -56,8 +56,11 @@ WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd, "burn": 
 
 
 def main() -> None:
-    jail = prepare(Tier.WEAK, gpu=True)
-    with run_child(WORK[sys.argv[1]], jail, LIMITS, cap=8) as (report, _):
+    work = WORK[sys.argv[1]]
+    jail = prepare(Tier.WEAK, gpu=work is swell)  # elsewhere a limit would come first
+    limits = LIMITS if work is swell else replace(LIMITS, memory_bytes=2**32)
+    supervise.CUDA_BYTES = 0  # there is no CUDA in it
+    with supervise.run_child(work, jail, limits, cap=8) as (report, _):
         os.write(1, json.dumps(asdict(report)).encode())
 
 
