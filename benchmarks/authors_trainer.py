@@ -143,7 +143,7 @@ def ours(
         test_labels=data.test_labels[: images // 5],
     )
     recipe = recipe_at(pixels)
-    limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 16.0}
+    limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 8.0}
     with LocalExecutor(few, device=device, workers=1, **limits) as executor:
         (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
         if warm.verdict is not Verdict.TRAINED:

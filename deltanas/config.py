@@ -220,7 +220,7 @@ class ExecutorConfig:
 
     name: str = MISSING
     device: str = "cpu"  # or cuda: candidates train on the GPUs of this machine
-    workers: int | None = None  # null: one per core, and at most four per GPU
+    workers: int | None = None  # null: one per core, or per GPU
     threads: int = bounded(1, 1)  # per worker
     jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
 

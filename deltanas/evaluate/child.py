@@ -27,20 +27,22 @@ def answer_cap(job: Job, data: TrainingData) -> int:
     return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2
 
 
-def answer(job: Job, data: TrainingData, limits: Limits, on: str | None = None) -> bytes:
+def answer(
+    job: Job, data: TrainingData, limits: Limits, gpu: Mapping[str, str] | None = None
+) -> bytes:
     """Check one network, or train it; return a frame.
 
     Its header holds the sizes of a network that was checked; raw logits follow where one trained,
-    on the GPU of that name, if any.
+    on the GPU that CUDA sees in the environment `gpu`, if any.
     """
     torch.set_num_threads(limits.threads)
     header: dict[str, Any] = {"verdict": Verdict.TRAINED, "reason": ""}
     logits = b""
     device = torch.device("cpu")
     try:
-        if on and job.epochs:
+        if gpu and job.epochs:
             with blame(Verdict.OUT_OF_MEMORY, "CUDA does not start"):  # so a canary has to tell
-                device = _start_cuda(on, limits)
+                device = _start_cuda(gpu, limits.memory_bytes + data.pixels.nbytes)
         network_class = load_class(job.code)
         if job.epochs:
             logits = train(network_class, job, data, device)
@@ -57,19 +59,20 @@ def answer(job: Job, data: TrainingData, limits: Limits, on: str | None = None) 
     return pack(header, logits)
 
 
-def _start_cuda(name: str, limits: Limits) -> torch.device:
+def _start_cuda(gpu: Mapping[str, str], memory_bytes: int) -> torch.device:
     """Start CUDA in this process, with one GPU and so much of its memory as a job may have.
 
     Raises RuntimeError where less memory is free.
     """
-    os.environ.update(CUDA_VISIBLE_DEVICES=name, CUBLAS_WORKSPACE_CONFIG=":4096:8")
+    os.environ.update(gpu, CUBLAS_WORKSPACE_CONFIG=":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device("cuda", 0)
     free, total = torch.cuda.mem_get_info(device)
-    if free < limits.memory_bytes:
+    if free < memory_bytes:
         raise RuntimeError(
-            f"GPU {name} has {free / 2**30:.1f} GiB free; protocol.memory_gb asks for"
-            f" {limits.memory_bytes / 2**30:.1f} for each of executor.workers"
+            f"GPU {gpu['CUDA_VISIBLE_DEVICES']} has {free / 2**30:.1f} GiB free; a candidate needs"
+            f" {memory_bytes / 2**30:.1f}, protocol.memory_gb and the images; lower it, or"
+            " executor.workers"
         )
-    torch.cuda.set_per_process_memory_fraction(limits.memory_bytes / total, device)
+    torch.cuda.set_per_process_memory_fraction(memory_bytes / total, device)
     return device

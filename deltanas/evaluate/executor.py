@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.gpu import WORKERS_PER_GPU, visible
+from deltanas.evaluate.gpu import visible
 from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.tiers import choose
 from deltanas.evaluate.worker import Zygote, ZygoteError
@@ -63,7 +63,7 @@ class LocalExecutor:
         data: ImageData,
         *,
         device: str = "cpu",  # or cuda
-        workers: int | None = None,  # None: workers x threads = cores, and few for each GPU
+        workers: int | None = None,  # None: workers x threads = cores, or one for each GPU
         threads_per_worker: int = 1,
         jail: str = "auto",  # or a tier by name
         timeout_s: float = 600.0,
@@ -74,8 +74,8 @@ class LocalExecutor:
         self.jailing = choose(jail)
         gpus = visible(self.jailing.tier) if device == "cuda" else []
         if workers is None:
-            workers = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
-            workers = min(workers, WORKERS_PER_GPU * len(gpus) or workers)
+            cores = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+            workers = min(cores, len(gpus) or cores)
         for name, value in (
             ("workers", workers),
             ("threads_per_worker", threads_per_worker),

@@ -43,7 +43,12 @@ _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/et
 _DEVICES = ("/dev/null", "/dev/urandom")
 _PACKAGES = ("torch", "torchvision", "numpy", "lightning")
 _WITH_LABELS = ("deltanas", "sklearn")
-_GPU_READS = ("/proc/driver/nvidia", "/proc/devices", "/proc/cpuinfo", "/sys", "/usr/local/cuda")
+_GPU_READS = (
+    *(f"/proc/{name}" for name in ("cpuinfo", "devices", "driver/nvidia", "meminfo", "modules")),
+    "/proc/sys/vm/mmap_min_addr",
+    "/sys",
+    *("/usr/local/cuda", "/usr/local/nvidia", "/run/opengl-driver"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +59,19 @@ class Jail:
     base_memory: int  # bytes of address space that the zygote itself uses
     identity: int | None  # user and group that root becomes
     kept: int  # capabilities, for an interpreter that this user cannot reach by its own rights
-    ruleset: int | None  # descriptor of the Landlock ruleset; on a GPU, every child has its own
+    ruleset: int | None  # descriptor of the Landlock ruleset
     program: bytes | None  # the filter of system calls
-    gpu: bool = False
-    files: Mapping[Path, int]  # what may be opened
+    gpu: Mapping[Path, int] | None  # what children on a GPU may open; each has its own ruleset
 
 
 def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
     """Return the jail of one tier on this machine. Raises JailError where it cannot be had."""
     identity = privileges.plain_id()
     allowed = readable()
-    files = {**allowed, **(_gpu_files() if gpu else {})}
     ruleset = program = None
     if tier is Tier.STRONG:
         try:
-            ruleset = landlock.build(files)
+            ruleset = landlock.build(allowed)
         except OSError as error:
             raise JailError(f"Landlock refuses its rules: {error}") from error
     if tier is not Tier.WEAK:
@@ -84,8 +87,7 @@ def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
         kept=privileges.reading() if identity is not None and reads else 0,
         ruleset=ruleset,
         program=program,
-        gpu=gpu,
-        files=files,
+        gpu={**allowed, **_gpu_files()} if gpu else None,
     )
 
 
@@ -139,16 +141,16 @@ def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
     """
     os.setsid()
     die_with(parent)
+    gpu = jail.gpu is not None
     ruleset = jail.ruleset
-    if ruleset is not None and jail.gpu:  # CUDA does not start unless it can name its threads
-        own = Path(f"/proc/{os.getpid()}/task")
-        ruleset = landlock.build({**jail.files, own: landlock.DEVICE})
+    if ruleset is not None and jail.gpu is not None:
+        ruleset = landlock.build({**jail.gpu, **_own_files()})
     keep_only({answer} if ruleset is None else {answer, ruleset})
     os.environ.clear()
-    limit_resources(limits, jail.base_memory, gpu=jail.gpu)
+    limit_resources(limits, jail.base_memory, gpu=gpu)
     privileges.drop(jail.identity, kept=jail.kept)
     die_with(parent)  # the kernel forgets it when an identity changes
-    prctl(PR_SET_DUMPABLE, int(jail.gpu))  # it may not write to its own /proc otherwise
+    prctl(PR_SET_DUMPABLE, int(gpu))  # it may not write to its own /proc otherwise
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if ruleset is not None:
         landlock.enter(ruleset)
@@ -180,8 +182,8 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
     """Lower every limit, for good.
 
     CUDA reserves far more address space than it uses, so on a GPU only private memory that can
-    be written counts; the supervisor watches the rest. CUDA also writes files in memory: all
-    that can be open together hold no more than the memory allowed.
+    be written counts; the supervisor watches the rest. CUDA also writes files in memory: those
+    that are open hold no more than the memory allowed, but those that are mapped may be closed.
     """
     threads = limits.threads + gpu  # CUDA has some of its own
     cpu_seconds = math.ceil(limits.timeout_s * threads) + 1
@@ -198,6 +200,16 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
         (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),
     ):
         resource.setrlimit(name, (soft, hard))
+
+
+def _own_files() -> Mapping[Path, int]:
+    """Return what CUDA opens of its own process: it does not start unless it can name threads."""
+    own = Path(f"/proc/{os.getpid()}")
+    return {
+        own / "task": landlock.DEVICE,
+        own / "maps": landlock.READ_FILE,
+        own / "status": landlock.READ_FILE,
+    }
 
 
 def _gpu_files() -> Mapping[Path, int]:

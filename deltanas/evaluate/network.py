@@ -18,7 +18,14 @@ from deltanas.records import Recipe, Verdict
 FILENAME = "<candidate>"
 REASON_CAP = 300  # characters
 _PATH = re.compile(r"(?<![\w.])(?:/[\w.@+-]+){2,}")
-_MEMORY_SIGNS = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "STATUS_ALLOC_FAILED",  # of cuBLAS and cuDNN
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
 
 
 class Refusal(Exception):

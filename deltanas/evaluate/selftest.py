@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from deltanas.evaluate.jail import Jail
 from deltanas.evaluate.tiers import Tier
@@ -25,17 +24,17 @@ def holes(jail: Jail) -> list[str]:
 def _attempts(jail: Jail) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "it shares its supervisor's session", lambda: _insist(os.getsid(0) != os.getpid())
     yield "it sees an environment", lambda: _insist(bool(os.environ))
-    if not jail.gpu:  # where only Landlock says so
+    if jail.gpu is None:  # CUDA writes files in memory
         size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         yield "it may write files", lambda: _insist(size != 0)
-    kind = resource.RLIMIT_DATA if jail.gpu else resource.RLIMIT_AS
+    kind = resource.RLIMIT_AS if jail.gpu is None else resource.RLIMIT_DATA
     yield "its memory has no limit", lambda: _insist(resource.getrlimit(kind)[0] < 0)
     if jail.identity is not None:
         yield "it is still root", lambda: _insist(0 in (os.getuid(), os.geteuid(), os.getgid()))
         yield "it can become root", lambda: os.setuid(0)
     if jail.tier is Tier.STRONG:
         yield "Landlock lets it list the root folder", lambda: list(os.scandir("/"))
-        yield "Landlock lets it write a file", lambda: _write("/tmp/deltanas-selftest")
+        yield "Landlock lets it write a file", _write
         yield (
             "Landlock lets it open a file of its supervisor",
             lambda: _open(f"/proc/{os.getppid()}/stat"),
@@ -61,9 +60,8 @@ def _insist(hole: bool) -> None:
         raise PermissionError
 
 
-def _write(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
-    Path(path).unlink()
+def _write() -> None:
+    os.close(os.open("/tmp", os.O_WRONLY | os.O_TMPFILE, 0o600))  # a file without a name
 
 
 def _open(path: str) -> None:

@@ -114,7 +114,7 @@ def _bounds(jail: Jail, limits: Limits, mapped: int, began: float) -> Bounds:
     CUDA has threads of its own, and memory.
     """
     resident = _usage(os.getpid()).resident + mapped + limits.memory_bytes
-    if jail.gpu:
+    if jail.gpu is not None:
         return Bounds(resident + CUDA_BYTES, limits.threads + 1, began)
     return Bounds(resident, limits.threads, began)
 

@@ -115,8 +115,9 @@ def train(
         num_classes=data.num_classes,
         device=device,
     )
-    data = data.on(device, torch.channels_last if job.channels_last else torch.contiguous_format)
     with blame(Verdict.SHAPE, "training fails"):
+        order = torch.channels_last if job.channels_last else torch.contiguous_format
+        data = data.on(device, order)
         network.to(device)
         if any(is_lazy(parameter) for parameter in network.parameters()):
             with torch.no_grad():

@@ -51,7 +51,9 @@ class TrainingData:
         images = self.pixels[rows]
         if flipped is not None:
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        images = _resized(images, recipe.image_size).float()
+        if images.device.type != "cpu":
+            images = images.float()  # CUDA resizes no integers
+        images = resized(images, recipe.image_size).float()
         if recipe.scaling == "norm":
             images = images.sub_(self.mean).div_(self.std)
         else:
@@ -59,13 +61,15 @@ class TrainingData:
         return images.contiguous(memory_format=self.memory_format)
 
 
-def _resized(images: Tensor, size: int) -> Tensor:
-    """Return (B, C, S, S) uint8 images at another size, on a GPU as whole numbers in float32."""
+def resized(images: Tensor, size: int) -> Tensor:
+    """Return images (B, C, S, S) of levels 0..255 at another size, as whole levels of their type.
+
+    As Pillow does it, to within one level.
+    """
     if images.shape[-1] == size:
         return images
-    exact = images if images.device.type == "cpu" else images.float()  # CUDA resizes no uint8
-    resized = F.interpolate(exact, (size, size), mode="bilinear", antialias=True)
-    return resized if resized.dtype == torch.uint8 else resized.round_().clamp_(0, 255)
+    found = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    return found.round_().clamp_(0, 255) if found.is_floating_point() else found
 
 
 class TrainingBatches:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -42,11 +42,19 @@ class Zygote:
     """
 
     def __init__(
-        self, data: ImageData, limits: Limits, tier: Tier, gpus: Sequence[str] = ()
+        self,
+        data: ImageData,
+        limits: Limits,
+        tier: Tier,
+        gpus: Sequence[Mapping[str, str]] = (),  # of each, what CUDA needs to see it alone
     ) -> None:
         self._threads = limits.threads
-        # the next worker gets the next one, also after a fault; for the CPU, none
+        # the next worker gets the next one, after a fault too; on the CPU, none
         self._gpus = itertools.cycle(gpus or [None])
+        # where some hosts keep those of the driver
+        self._libraries = {
+            name: value for name, value in os.environ.items() if gpus and name == "LD_LIBRARY_PATH"
+        }
         self._lock = threading.Lock()
         self._closed = False
         pixels, pixels_layout = share_images(data.pixels)
@@ -114,7 +122,7 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=environment(self._threads),
+                env=environment(self._threads) | self._libraries,
                 start_new_session=True,
             )
         with suppress(BrokenPipeError):  # it died already; `_ask` finds out
@@ -158,7 +166,7 @@ def environment(threads: int) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
         "PYTHONHASHSEED": "0",  # sets iterate alike in every run
         "CUDA_VISIBLE_DEVICES": "",  # a child that may use a GPU is told which
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # who looks for GPUs starts no CUDA before forks
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # an import that looks for GPUs starts no CUDA
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew

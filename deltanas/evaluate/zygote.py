@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, NoReturn
@@ -42,6 +43,8 @@ from deltanas.evaluate.training_data import TrainingData
 from deltanas.records import Job
 
 TRIAL_S = 300.0  # wall time of a trial in the jail, which takes a moment; busy machines are slow
+_TRAINING = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
+_CHECK = replace(_TRAINING, epochs=0)
 _IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
     "torchvision",
     "torchvision.models",
@@ -89,12 +92,20 @@ def _training_data(descriptors: list[int], boot: dict[str, Any]) -> TrainingData
     )
 
 
-def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: str | None) -> Jail:
-    """Take the path of a job twice: here, so that no child imports anything, then in the jail.
+def rehearse(few: TrainingData, limits: Limits, *, gpu: bool) -> None:
+    """Take the path of a job in this process, so that no child has to import anything.
 
-    For a GPU nothing is trained here: a backward pass looks for devices, and what it finds is
-    what every fork finds.
+    For a GPU nothing is trained: a backward pass looks for devices, which starts CUDA, and what
+    it finds is what every fork finds.
     """
+    for job in (_CHECK,) if gpu else (_CHECK, _TRAINING):
+        answer(job, few, replace(limits, threads=1))  # a pool of threads would not survive forks
+
+
+def _warm_up(
+    data: TrainingData, limits: Limits, tier: Tier, gpu: Mapping[str, str] | None
+) -> Jail:
+    """Take the path of a job twice: here, then in the jail."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     few = replace(
@@ -104,11 +115,8 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: str | None) ->
         val_rows=data.val_rows[:8],
         test_rows=data.test_rows[:8],
     )
-    job = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
     lenient = replace(limits, timeout_s=TRIAL_S, max_parameters=2**62, max_macs=2**62)
-    check = replace(job, epochs=0)
-    for each in (check,) if gpu else (check, job):
-        answer(each, few, replace(lenient, threads=1))  # a pool of threads would not survive forks
+    rehearse(few, lenient, gpu=gpu is not None)
     if tier is Tier.NOOPEN:
         _import_ahead()
     os.environ.clear()  # what it was for is read; so every child finds it empty already
@@ -126,7 +134,7 @@ def _warm_up(data: TrainingData, limits: Limits, tier: Tier, gpu: str | None) ->
         found = bytes(output).decode()
         if report.exit_code or found != "[]":
             sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found}")
-    for each in (check, job):
+    for each in (_CHECK, _TRAINING):
         work = functools.partial(answer, each, few, lenient, gpu)
         with run_child(work, jail, lenient, cap=answer_cap(each, few)) as (report, output):
             said = bytes(output[:400])

@@ -122,10 +122,11 @@ class Answers:
         """
         padding = PADDING.get(prompts[0].keys[0].device.type, 1.0)
         parts: list[list[Prompt]] = []
-        counts: list[int] = []
+        counts: list[int] = []  # of replies to a prompt of the part, at most
         for prompt, count in zip(prompts, replies, strict=True):
-            if parts and counts[-1] == count and prompt.length <= padding * parts[-1][0].length:
+            if parts and prompt.length <= padding * parts[-1][0].length:
                 parts[-1].append(prompt)
+                counts[-1] = max(counts[-1], count)
             else:
                 parts.append([prompt])
                 counts.append(count)
@@ -149,7 +150,7 @@ class Answers:
 
 
 class _Part:
-    """B prompts of similar length with as many replies each.
+    """B prompts of similar length, each with up to `replies` answers.
 
     Keys and values of a layer are (K, B, L, D): places for the longest prompt, then one for each
     token of an answer in the order of writing, whichever reply to the prompt it belongs to.

@@ -1,18 +1,15 @@
-"""What the zygote does for a GPU before it forks, then what it leaves out; marks between them."""
+"""What a zygote rehearses before it forks, for a GPU and for the CPU; a mark before each."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import torch
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.child import answer
 from deltanas.evaluate.data import blank_data
-from deltanas.evaluate.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.training_data import TrainingData
-from deltanas.records import Job
+from deltanas.evaluate.zygote import rehearse
 
 
 def main() -> None:
@@ -30,10 +27,9 @@ def main() -> None:
     limits = Limits(
         timeout_s=60, memory_bytes=2**30, threads=1, max_parameters=10**6, max_macs=10**6
     )
-    job = Job(job_id="first", code=TINY, recipe=replace(TINY_RECIPE, batch=2))
-    for epochs in (0, 1):
+    for gpu in (True, False):
         os.write(2, b"MARK")
-        assert b'"verdict":"trained"' in answer(replace(job, epochs=epochs), data, limits)
+        rehearse(data, limits, gpu=gpu)
 
 
 if __name__ == "__main__":

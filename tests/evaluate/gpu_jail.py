@@ -1,4 +1,7 @@
-"""A child in the jail for GPUs: which holes it finds, and what CUDA needs and cannot do."""
+"""A child in the jail for GPUs: which holes it finds, and what CUDA needs and cannot do.
+
+With an argument, a jail that Landlock is missing from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from deltanas.evaluate.channel import Limits
@@ -38,12 +42,15 @@ NEEDS: dict[str, Callable[[], object]] = {
     "a file in memory": file_in_memory,
     "naming a thread": name_thread,
     "the devices": lambda: Path("/proc/devices").read_text(encoding="ascii"),
+    "its mappings": lambda: Path("/proc/self/maps").read_text(encoding="ascii"),
     "a pair of sockets": socket.socketpair,
 }
 
 
 def main() -> None:
     jail = prepare(Tier.STRONG, gpu=True)
+    if sys.argv[1:]:
+        jail = replace(jail, ruleset=None)
 
     def work() -> bytes:
         missing = []

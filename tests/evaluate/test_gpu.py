@@ -33,27 +33,52 @@ def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize(("value", "names"), [("3", ["3"]), ("1, GPU-5e2f", ["1", "GPU-5e2f"])])
-def test_what_the_environment_names_is_visible(
-    value: str, names: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert visible(Tier.STRONG) == names
+@pytest.fixture
+def nodes(tmp_path: Path) -> Path:
+    """Return device nodes of two GPUs."""
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"):
+        (tmp_path / name).touch()
+    return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("value", "tier", "message"),
+    ("value", "names"),
+    [(None, ["0", "1"]), ("3", ["3"]), ("1, GPU-5e2f", ["1", "GPU-5e2f"]), ("1,-1,0", ["1"])],
+)
+def test_what_the_environment_names_is_visible(
+    value: str | None, names: list[str], nodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    found = visible(Tier.STRONG, nodes)
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in found] == names
+    assert {each["CUDA_DEVICE_ORDER"] for each in found} == {"PCI_BUS_ID"}
+
+
+@pytest.mark.parametrize(
+    ("value", "tier", "missing", "message"),
     [
-        ("", Tier.STRONG, "no NVIDIA GPU can be seen here .* executor.device=cpu"),
-        ("0", Tier.NOOPEN, "jail noopen lets no candidate open a GPU"),
+        ("", Tier.STRONG, "", "no NVIDIA GPU can be seen here .* executor.device=cpu"),
+        ("-1", Tier.STRONG, "", "no NVIDIA GPU can be seen here"),
+        ("0", Tier.STRONG, "nvidia-uvm", "has no nvidia-uvm; .* makes them"),
+        ("0", Tier.NOOPEN, "", "jail noopen lets no candidate open a GPU"),
     ],
 )
 def test_a_gpu_that_no_candidate_reaches_is_refused(
-    value: str, tier: Tier, message: str, monkeypatch: pytest.MonkeyPatch
+    value: str,
+    tier: Tier,
+    missing: str,
+    message: str,
+    nodes: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    if missing:
+        (nodes / missing).unlink()
     with pytest.raises(JailError, match=message):
-        visible(tier)
+        visible(tier, nodes)
 
 
 def test_an_executor_without_its_gpu_does_not_start(
@@ -70,15 +95,21 @@ def test_its_jail_has_what_cuda_needs_and_no_holes() -> None:
     assert found == {"holes": [], "missing": []}
 
 
+@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
+def test_the_self_test_sees_that_landlock_is_missing() -> None:
+    found = json.loads(run("tests.evaluate.gpu_jail", "open").stdout)
+    assert "Landlock lets it write a file" in found["holes"]
+
+
 def test_the_zygote_starts_no_cuda_before_it_forks() -> None:
     """A backward pass would: it looks for devices through CUDA."""
     found = run("tests.evaluate.before_forks", LD_DEBUG="files", **environment(threads=1)).stderr
     _, checked, trained = found.split("MARK")
     assert "file=libcuda.so" not in checked
-    assert "file=libcuda.so" in trained or "CUDA" not in torch.__config__.show()
+    assert "file=libcuda.so" in trained or torch.version.cuda is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_a_job_on_a_gpu_has_the_accuracies_of_one_on_a_core(digits: ImageData) -> None:
     job = make_job(network(), epochs=3)
     with LocalExecutor(digits, workers=1, **LIMITS) as executor:

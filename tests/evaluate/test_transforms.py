@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from deltanas.evaluate import training_data
 from deltanas.evaluate.training_data import TrainingBatches, TrainingData
 from deltanas.records import Recipe
 
@@ -101,3 +102,13 @@ def test_training_takes_every_image_once_and_mirrors_some(flip: bool, data: Trai
                 seen.mirrored += not image.equal(plain[at])
     assert set(seen.rows) == {0, 1, 2}
     assert (0 < seen.mirrored < len(seen.rows)) if flip else seen.mirrored == 0
+
+
+@pytest.mark.parametrize("size", [16, 40])
+def test_levels_are_the_same_where_only_floats_can_be_resized(
+    data: TrainingData, size: int
+) -> None:
+    whole = training_data.resized(data.pixels, size).float()
+    exact = training_data.resized(data.pixels.float(), size)
+    assert (exact - whole).abs().max() <= 1
+    assert torch.equal(exact, exact.round())

@@ -25,15 +25,15 @@ def swell() -> bytes:
     memory = mmap.mmap(-1, 2**29)
     for _ in range(2**9):
         memory.write(b"x" * 2**20)
-    time.sleep(LIMITS.timeout_s)
+    time.sleep(6 * LIMITS.timeout_s)
     return b""
 
 
 def crowd() -> bytes:
     threading.stack_size(32768)
     for _ in range(200):
-        threading.Thread(target=time.sleep, args=(LIMITS.timeout_s,), daemon=True).start()
-    time.sleep(LIMITS.timeout_s)
+        threading.Thread(target=time.sleep, args=(6 * LIMITS.timeout_s,), daemon=True).start()
+    time.sleep(6 * LIMITS.timeout_s)
     return b""
 
 
@@ -42,7 +42,7 @@ def burn() -> bytes:
     threading.stack_size(32768)
     for _ in range(16):
         threading.Thread(target=hash_on, daemon=True).start()
-    time.sleep(LIMITS.timeout_s)
+    time.sleep(6 * LIMITS.timeout_s)
     return b""
 
 
