@@ -61,7 +61,20 @@ def wait_for(look: Callable[[], T], patience_s: float = 60.0) -> T:
 
 
 def memory_holds(process: int, *needles: bytes) -> list[bool]:
-    """Tell for each needle whether it is in the writable memory of a process."""
+    """Tell for each needle whether it is in the writable memory of a process.
+
+    It is alive, so what it gives back while this looks is looked for again.
+    """
+    for tries_left in (4, 3, 2, 1, 0):
+        try:
+            return _scan(process, needles)
+        except OSError:
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _scan(process: int, needles: tuple[bytes, ...]) -> list[bool]:
     found = [False] * len(needles)
     with Path(f"/proc/{process}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{process}/maps").read_text().splitlines():
