@@ -4,7 +4,7 @@
 2. every descriptor but the pipe for its answer; its standard streams are /dev/null
 3. the environment
 4. resources: CPU time, memory, open files, written files, locked memory, waiting signals, core
-   dumps
+   dumps, huge pages
 5. identity: root becomes a plain user; no capabilities, not traceable by its equals
 6. files (Landlock): only the interpreter and its packages can be opened, to read
 7. system calls (seccomp): threads, memory, time and the open descriptors; last, as it forbids
@@ -31,6 +31,7 @@ from deltanas.evaluate.syscalls import (
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
+    PR_SET_THP_DISABLE,
     prctl,
     this_machine,
 )
@@ -45,7 +46,7 @@ _PACKAGES = ("torch", "torchvision", "numpy", "lightning")
 _WITH_LABELS = ("deltanas", "sklearn")
 _GPU_READS = (
     *(f"/proc/{name}" for name in ("cpuinfo", "devices", "driver/nvidia", "meminfo", "modules")),
-    "/proc/sys/vm/mmap_min_addr",
+    *("/proc/sys/vm/mmap_min_addr", "/proc/self/maps", "/proc/self/status"),
     "/sys",
     *("/usr/local/cuda", "/usr/local/nvidia", "/run/opengl-driver"),
 )
@@ -61,7 +62,7 @@ class Jail:
     kept: int  # capabilities, for an interpreter that this user cannot reach by its own rights
     ruleset: int | None  # descriptor of the Landlock ruleset
     program: bytes | None  # the filter of system calls
-    gpu: Mapping[Path, int] | None  # what children on a GPU may open; each has its own ruleset
+    gpu: Mapping[Path, int] | None  # what children on a GPU may open, each of its own /proc/self
 
 
 def prepare(tier: Tier, *, gpu: bool = False) -> Jail:
@@ -144,7 +145,7 @@ def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
     gpu = jail.gpu is not None
     ruleset = jail.ruleset
     if ruleset is not None and jail.gpu is not None:
-        ruleset = landlock.build({**jail.gpu, **_own_files()})
+        ruleset = landlock.build(jail.gpu)
     keep_only({answer} if ruleset is None else {answer, ruleset})
     os.environ.clear()
     limit_resources(limits, jail.base_memory, gpu=gpu)
@@ -194,24 +195,17 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
         (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),
         (resource.RLIMIT_NOFILE, opened, opened),
         (resource.RLIMIT_FSIZE, written, written),
-        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_CORE, 1, 1),  # none: 0 would still feed a program that takes dumps
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_SIGPENDING, MAX_SIGNALS, MAX_SIGNALS),
         (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),
     ):
         resource.setrlimit(name, (soft, hard))
-
-
-def _own_files() -> Mapping[Path, int]:
-    """Return what CUDA opens of its own process: it does not start unless it can name threads."""
-    own = Path(f"/proc/{os.getpid()}")
-    return {
-        own / "task": landlock.DEVICE,
-        own / "maps": landlock.READ_FILE,
-        own / "status": landlock.READ_FILE,
-    }
+    prctl(PR_SET_THP_DISABLE, 1)  # a huge page stays whole until all of it is unmapped
 
 
 def _gpu_files() -> Mapping[Path, int]:
-    devices = {path: landlock.DEVICE for path in Path("/dev").glob("nvidia*")}
-    return {**devices, **{Path(place): landlock.READ for place in _GPU_READS}}
+    writes = [Path("/proc/self/task"), *Path("/dev").glob("nvidia*")]  # CUDA names its threads
+    return dict.fromkeys(map(Path, _GPU_READS), landlock.READ) | dict.fromkeys(
+        writes, landlock.DEVICE
+    )

@@ -28,15 +28,16 @@ _AND, _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_FROM, _JUMP_ANY, _RETURN = (
 )
 
 OPENING = ("open", "openat")
-_SPECIAL = ("clone", "clone3", "kill", "tgkill", "fcntl", "ioctl", "prctl")
-_ON_ITSELF = ("prlimit64", "sched_setaffinity")  # with 0 for the process
+_SETTING_UP = ("capset", "seccomp")  # in the table for the jail's own sake
 _GPU_ONLY = ("socketpair", "memfd_create", "ftruncate")  # CUDA starts with files in memory
-_OTHERS = ("capset", "seccomp", *_GPU_ONLY)  # in the table for other reasons
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
 _PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
+_UNCOUNTED = 0x21  # MAP_SHARED, MAP_ANONYMOUS: its pages stay while one of them is mapped
+_MFD_HUGETLB = 0x4  # from the administrator's store, which counts for no process
+_AF_UNIX = 1
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? its size, FION*, FIO*CLEX
 _NVIDIA_TYPE = 0x46  # second byte of the driver's requests, NV_IOCTL_MAGIC
 _UVM_LAST, _UVM_START = 0xFF, (0x30000001, 0x30000002)  # unified memory counts from 1, untyped
@@ -69,10 +70,22 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
     NVIDIA's driver as well, by their type and numbers, and what else CUDA is known to need.
     """
     numbers = machine.numbers
-    left_out = {*_SPECIAL, *_ON_ITSELF, *_OTHERS, *(() if opens else OPENING)}
-    plain = {number for name, number in numbers.items() if name not in left_out}
+    rules = {
+        "clone": _thread_only(),
+        "clone3": [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],  # libc falls back to clone
+        "fcntl": _one_of(1, _FCNTL),
+        "ioctl": [*(_nvidia() if gpu else ()), *_one_of(1, _IOCTL)],
+        "prctl": _one_of(0, _PRCTL),
+        **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
+        "sched_setaffinity": _one_of(0, (0,)),  # of itself
+        "prlimit64": _asks_about_itself(),
+    }
     if gpu:
-        plain |= {numbers[name] for name in _GPU_ONLY}
+        rules |= {"socketpair": _one_of(0, (_AF_UNIX,)), "memfd_create": _without(1, _MFD_HUGETLB)}
+    else:
+        rules |= {"mmap": _without(3, _UNCOUNTED)}
+    left_out = {*_SETTING_UP, *(OPENING if not opens else ()), *(_GPU_ONLY if not gpu else ())}
+    plain = {number for name, number in numbers.items() if name not in left_out | rules.keys()}
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_JUMP_EQUAL, 1, 0, machine.audit),
@@ -83,15 +96,6 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
         code += [(_JUMP_FROM, 0, 1, machine.foreign), (_RETURN, 0, 0, _KILL_PROCESS)]
     for first, last in _runs(plain):
         code += [(_JUMP_FROM, 0, 2, first), (_JUMP_ABOVE, 1, 0, last), (_RETURN, 0, 0, _ALLOW)]
-    rules = {
-        "clone": _thread_only(),
-        "clone3": [(_RETURN, 0, 0, _ERRNO | errno.ENOSYS)],  # libc falls back to clone
-        "fcntl": _one_of(1, _FCNTL),
-        "ioctl": [*(_nvidia() if gpu else ()), *_one_of(1, _IOCTL)],
-        "prctl": _one_of(0, _PRCTL),
-        **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
-        **{name: _one_of(0, (0,)) for name in _ON_ITSELF},
-    }
     for name, rule in rules.items():
         code += [(_JUMP_EQUAL, 0, len(rule), numbers[name]), *rule]
     code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
@@ -126,9 +130,9 @@ def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _argument(index: int) -> _Instruction:
-    """Load the low half of an argument: the kernel, too, reads no more of those checked here."""
-    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index)
+def _argument(index: int, *, high: bool = False) -> _Instruction:
+    """Load the low half of an argument; all but pointers have no more that the kernel reads."""
+    return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index + 4 * high)
 
 
 def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
@@ -136,6 +140,31 @@ def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
     return [
         _argument(index),
         *tests,
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _without(index: int, bits: int) -> list[_Instruction]:
+    """Refuse an argument that has all of `bits`."""
+    return [
+        _argument(index),
+        (_AND, 0, 0, bits),
+        (_JUMP_EQUAL, 0, 1, bits),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _asks_about_itself() -> list[_Instruction]:
+    """Allow a question about limits that sets none: no process, and no pointer to new ones."""
+    return [
+        _argument(0),
+        (_JUMP_EQUAL, 0, 4, 0),
+        _argument(2),
+        (_JUMP_EQUAL, 0, 2, 0),
+        _argument(2, high=True),
+        (_JUMP_EQUAL, 1, 0, 0),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
         (_RETURN, 0, 0, _ALLOW),
     ]

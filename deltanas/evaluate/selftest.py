@@ -5,6 +5,7 @@ A kernel may offer a layer that does nothing here, so what counts is that an att
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import signal
@@ -45,6 +46,8 @@ def _attempts(jail: Jail) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "seccomp lets it make a socket", socket.socket
         yield "seccomp lets it start a process", _start_process
         yield "seccomp lets it signal its supervisor", lambda: os.kill(os.getppid(), 0)
+    if jail.tier is not Tier.WEAK and jail.gpu is None:
+        yield "seccomp lets it hold memory that does not count", lambda: mmap.mmap(-1, 1).close()
 
 
 def _succeeds(attempt: Callable[[], object]) -> bool:

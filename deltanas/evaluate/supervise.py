@@ -39,7 +39,7 @@ class Usage(NamedTuple):
 
 
 class Bounds:
-    """What a child may hold, and how far ahead of its threads' turn it has run."""
+    """What a child may hold, what it held, and how far ahead of its threads' turn it has run."""
 
     def __init__(self, resident: int, threads: int, began: float) -> None:
         """Take the most bytes and threads that it may have; times are in seconds of one clock."""
@@ -47,10 +47,12 @@ class Bounds:
         self._threads = threads
         self._seen = began
         self._used = self._ahead = 0.0  # seconds of CPU time
+        self.peak = 0  # bytes, of what was looked at
 
     def excess(self, usage: Usage, now: float) -> Ending | None:
         """Return how the child has to end that uses so much; None if it may go on."""
-        if usage.resident > self._resident:
+        self.peak = max(self.peak, usage.resident)
+        if self.peak > self._resident:
             return "swollen"
         due = self._threads * (now - self._seen)
         self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
@@ -82,16 +84,11 @@ def run_child(
     if child == 0:
         _be_child(work, jail, limits, writer, worker)
     os.close(writer)
+    bounds = _bounds(jail, limits, mapped, began)
     with mmap.mmap(-1, cap + 1, flags=mmap.MAP_PRIVATE) as memory, memoryview(memory) as room:
         try:
-            ending, size = _watch(
-                child,
-                reader,
-                connection,
-                began + limits.timeout_s,
-                room,
-                _bounds(jail, limits, mapped, began),
-            )
+            deadline = began + limits.timeout_s
+            ending, size = _watch(child, reader, connection, deadline, room, bounds)
         finally:
             os.close(reader)
             _kill(child)
@@ -101,7 +98,7 @@ def run_child(
             exit_code=os.waitstatus_to_exitcode(status),
             seconds=time.monotonic() - began,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
-            memory_bytes=usage.ru_maxrss * 1024,
+            memory_bytes=max(usage.ru_maxrss * 1024, bounds.peak),  # CUDA's rights reset the first
             output_bytes=size,
         )
         with room[:size] as output:

@@ -40,3 +40,10 @@ def test_what_was_not_used_before_cannot_be_taken_later() -> None:
     assert watched.excess(usage(cpu_seconds=0.0), 100.0) is None
     assert watched.excess(usage(cpu_seconds=0.5 + MAX_AHEAD_S), 100.5) is None
     assert watched.excess(usage(cpu_seconds=1.2 + MAX_AHEAD_S), 101.0) == "crowded"
+
+
+def test_the_most_that_was_held_is_kept() -> None:
+    watched = bounds()
+    for held in (10, 700, 20):
+        watched.excess(usage(resident=held), 1.0)
+    assert watched.peak == 700

@@ -38,6 +38,12 @@ CASES = [
     ("prctl", (4,), DENIED),
     ("prlimit64", (0,), ALLOWED),
     ("prlimit64", (1,), DENIED),
+    ("prlimit64", (0, 7, 16), DENIED),  # sets its own
+    ("prlimit64", (0, 7, 2**32), DENIED),
+    ("mmap", (0, 4096, 3, 0x22), ALLOWED),  # private, of no file
+    ("mmap", (0, 4096, 1, 0x01), ALLOWED),  # shared, of a file that can only be read
+    ("mmap", (0, 4096, 3, 0x21), DENIED),
+    ("mmap", (0, 4096, 3, 0x40031), DENIED),  # with other flags
     ("sched_setaffinity", (1,), DENIED),
     ("ioctl", (0, 0x5401), ALLOWED),
     ("ioctl", (0, 0x5412), DENIED),
@@ -132,6 +138,28 @@ def test_a_gpu_opens_its_drivers_requests_alone(name: str, request_: int, action
     ioctl = machine.numbers["ioctl"]
     found = decide(program, audit=machine.audit, number=ioctl, arguments=(3, request_))
     assert found == action
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize(
+    ("call", "arguments", "action"),
+    [
+        ("mmap", (0, 4096, 3, 0x21), ALLOWED),
+        ("ftruncate", (3, 4096), ALLOWED),
+        ("memfd_create", (2**40, 1), ALLOWED),
+        ("memfd_create", (2**40, 5), DENIED),  # MFD_HUGETLB
+        ("socketpair", (1, 1, 0), ALLOWED),
+        ("socketpair", (2, 1, 0), DENIED),  # AF_INET
+        ("socketpair", (30, 1, 0), DENIED),  # AF_TIPC
+    ],
+)
+def test_a_gpu_has_files_in_memory_but_no_huge_ones_and_no_network(
+    name: str, call: str, arguments: tuple[int, ...], action: int
+) -> None:
+    machine = MACHINES[name]
+    program = seccomp.build(machine, opens=True, gpu=True)
+    number = machine.numbers[call]
+    assert decide(program, audit=machine.audit, number=number, arguments=arguments) == action
 
 
 @pytest.mark.parametrize("name", MACHINES)

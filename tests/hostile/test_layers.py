@@ -29,8 +29,9 @@ _LANDLOCK = {"read", "list", "write"}
 _LANDLOCK |= {"tcp"} if landlock.version() >= 4 else set()
 _LANDLOCK |= {"abstract", "signal_parent"} if landlock.version() >= 6 else set()
 _SECCOMP = {"write", "chmod", "tcp", "abstract", "signal_parent", "fork", "exec", "ptrace"}
-_SECCOMP |= {"memory_file", "descriptor_owner", "become_root"}
-_LIMITS = {"write", "memory", "many_files", "raise_limit"}
+_SECCOMP |= {"memory_file", "descriptor_owner", "become_root", "shared_memory", "raise_limit"}
+_SECCOMP |= {"huge_pages"}  # it may not ask
+_LIMITS = {"write", "memory", "huge_pages", "many_files", "raise_limit"}
 
 STOPPED = [
     pytest.param("landlock", _LANDLOCK, marks=needs_landlock),

@@ -19,11 +19,35 @@ ATTACKS = (
         reason="memory",
     ),
     Attack(
-        "shared_mapping_bomb",
+        "private_mapping_bomb",
         "init",
-        "mmap.mmap(-1, 8 * 2**30).write(bytes(2**20))",
+        "mmap.mmap(-1, 8 * 2**30, flags=mmap.MAP_PRIVATE).write(bytes(2**20))",
         verdict=Verdict.OUT_OF_MEMORY,
         reason="Cannot allocate memory",
+    ),
+    Attack(
+        "shared_pages_given_back",  # but for one, which would keep them all
+        "training",
+        """
+        held = C.setdefault("held", [])
+        for _ in range(16):
+            held.append(mmap.mmap(-1, 2**26))
+            held[-1].write(bytes(2**26))
+            held[-1].resize(4096)
+        """,
+    ),
+    Attack(
+        "huge_pages_given_back",  # but for one small page of each, which keeps it whole
+        "init",
+        """
+        C["held"] = huge = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(huge))
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(2**26), 14)
+        huge.write(bytes(2**26))
+        refused = libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(2**26), 25)
+        assert not refused, os.strerror(ctypes.get_errno())
+        """,
+        reason="Invalid argument",
     ),
     Attack("lock_memory", "init", "assert not libc.mlockall(3), 'EPERM'"),
     Attack(
