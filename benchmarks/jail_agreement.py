@@ -19,25 +19,16 @@ import numpy as np
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
 from deltanas.evaluate import ImageData, JailError, LocalExecutor, Tier
+from deltanas.evaluate.data import SPLITS, in_memory
 from deltanas.records import Baseline, Evaluation, Job
 
 SIZE = 32  # pixels, at most
 
 
 def random_data() -> ImageData:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (16, 3, SIZE, SIZE), dtype=np.uint8)
-    labels = np.arange(16, dtype=np.int64) % 10
-    return ImageData(
-        name="random",
-        train_images=images[:8],
-        train_labels=labels[:8],
-        val_images=images[8:12],
-        val_labels=labels[8:12],
-        test_images=images[12:],
-        test_labels=labels[12:],
-        num_classes=10,
-    )
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, SIZE, SIZE), dtype=np.uint8)
+    split = images, np.arange(8, dtype=np.int64)
+    return in_memory("random", dict.fromkeys(SPLITS, split), num_classes=10)
 
 
 def chosen(networks: int) -> list[Baseline]:
