@@ -63,9 +63,10 @@ SETTINGS = {  # of our workers' allocator, which reads them at the start; the fl
 CNN = Path(__file__).with_name("small_cnn.py")
 SIZES = (32, 64, 256)  # pixels
 TRAIN, TEST = 50_000, 10_000  # images of CIFAR-10
-PRM = {"lr": 0.01, "momentum": 0.9, "dropout": 0.2, "batch": 64, "epoch": 1}
+PRM = {"lr": 0.01, "momentum": 0.9, "dropout": 0.2, "epoch": 1}
+BATCH = {32: 64, 64: 64, 256: 16}  # pixels: images; the large network keeps 0.3 GB of each at 256
 FLOOR_S = 3.0  # of steps, and of answers, whose median is taken
-BUDGET_S = 6.0  # of the training that the larger number of images should take on our side
+BUDGET_S = 6.0  # that the larger number of images should take in the floor's loop
 WORKER = Path(__file__).with_name("authors_worker.py")
 
 
@@ -121,7 +122,7 @@ def recipe_at(pixels: int) -> Recipe:
     return Recipe(
         lr=PRM["lr"],
         momentum=PRM["momentum"],
-        batch=int(PRM["batch"]),
+        batch=BATCH[pixels],
         image_size=pixels,
         flip=True,
         dropout=PRM["dropout"],
@@ -233,7 +234,7 @@ class Authors:
     def seconds(self, code: str, pixels: int, images: int, device: str, *, lint: bool) -> float:
         task = {
             "code": code,
-            "prm": {**PRM, "transform": f"norm_{pixels}_flip"},
+            "prm": {**PRM, "batch": BATCH[pixels], "transform": f"norm_{pixels}_flip"},
             "train": images,
             "test": images // 5,
             "lint": lint,
@@ -273,10 +274,10 @@ def cell(
     if device == "cuda":
         sides["ours_half"] = lambda images: ours(data, code, pixels, images, device, half=True)
     floor = floor_s(code, pixels, device)
-    slope = max((sides["ours"](256) - sides["ours"](128)) / 128, 1e-5)
-    many = int(min(20_000, max(256, BUDGET_S / slope)))
+    batch = BATCH[pixels]
+    many = batch * int(min(20_000, max(3 * batch, BUDGET_S / floor * TRAIN)) // batch)
     points: dict[str, dict[int, list[float]]] = {name: {} for name in sides}
-    for images in (max(128, many // 4), many):
+    for images in (many // 4 if many >= 8 * batch else batch, many):
         for _ in range(rounds):
             for name, seconds in sides.items():
                 points[name].setdefault(images, []).append(seconds(images))
