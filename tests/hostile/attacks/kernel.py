@@ -4,7 +4,8 @@ from deltanas.records import Verdict
 from tests.hostile.attack import Attack
 
 _SHELLCODE = """
-page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+prot = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=prot)
 page.write({code})
 address = ctypes.addressof(ctypes.c_char.from_buffer(page))
 """
