@@ -191,11 +191,12 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
     memory = base_memory + limits.memory_bytes
     opened = MAX_GPU_FILES if gpu else MAX_OPEN_FILES
     written = limits.memory_bytes // opened if gpu else 0  # the answer goes through a pipe
+    core = int(resource.getrlimit(resource.RLIMIT_CORE)[1] != 0)  # not above what it is
     for name, soft, hard in (
         (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),
         (resource.RLIMIT_NOFILE, opened, opened),
         (resource.RLIMIT_FSIZE, written, written),
-        (resource.RLIMIT_CORE, 1, 1),  # none: 0 would still feed a program that takes dumps
+        (resource.RLIMIT_CORE, core, core),  # 0 would still feed a program that takes dumps
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_SIGPENDING, MAX_SIGNALS, MAX_SIGNALS),
         (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),

@@ -79,12 +79,12 @@ def run_child(
     """
     began = time.monotonic()
     worker = os.getpid()
+    bounds = _bounds(jail, limits, mapped, began)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         _be_child(work, jail, limits, writer, worker)
     os.close(writer)
-    bounds = _bounds(jail, limits, mapped, began)
     with mmap.mmap(-1, cap + 1, flags=mmap.MAP_PRIVATE) as memory, memoryview(memory) as room:
         try:
             deadline = began + limits.timeout_s

@@ -103,6 +103,24 @@ def test_memory_and_threads_are_looked_at(work: str, ending: str) -> None:
     assert report["exit_code"] == -signal.SIGKILL
 
 
+def test_a_lower_limit_of_core_dumps_stays() -> None:
+    """An ordinary user cannot raise it."""
+    program = """
+import resource
+from deltanas.evaluate import jail, privileges
+from deltanas.evaluate.channel import Limits
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+privileges.drop(privileges.plain_id())
+limits = Limits(timeout_s=1, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
+jail.limit_resources(limits, 2**30)
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "(0, 0)\n", done.stderr
+
+
 def test_no_more_is_computed_at_once_than_given() -> None:
     """Where other programs leave the child one core, it gets no chance to take more."""
     report = json.loads(run("tests.hostile.watched", "burn"))
