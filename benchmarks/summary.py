@@ -58,10 +58,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     yield (
         "candidates an hour, by LEMUR's own trainer; of the most that a data path can reach",
         "7.5 for a tiny CNN at 32 px",
-        ", ".join(
-            f"{each['ratio_linted']:.1f} of {each['linted_epoch_s'] / each['floor_epoch_s']:.1f}"
-            f" for {name}"
-            for name, each in cells.items()
+        "; ".join(
+            f"{network} {', '.join(ratios)}" for network, ratios in by_network(cells).items()
         ),
         "authors_trainer",
     )
@@ -135,6 +133,17 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f"{growth['cpu_last_half_by_first']:.3f}",
         "whole_run",
     )
+
+
+def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
+    """Return the ratio of every image size and the most that it can be, network by network."""
+    found: dict[str, list[str]] = {}
+    for name, each in cells.items():
+        network, _, pixels = name.rpartition("-")
+        most = each["linted_epoch_s"] / each["floor_epoch_s"]
+        ratio = f"{each['ratio_linted']:.2g} of {most:.2g} at {pixels} px"
+        found.setdefault(network, []).append(ratio)
+    return found
 
 
 def main() -> None:
