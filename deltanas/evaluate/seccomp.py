@@ -31,7 +31,8 @@ OPENING = ("open", "openat")
 _SETTING_UP = ("capset", "seccomp")  # in the table for the jail's own sake
 _GPU_ONLY = ("socketpair", "memfd_create", "ftruncate")  # CUDA starts with files in memory
 
-_CLONE_THREAD = 0x00010000
+_CLONE_THREAD = 0x00010400  # CLONE_THREAD, and CLONE_FILES: descriptors count for all threads
+_CLOSE_UNSHARE = 0x2  # of close_range: a table of descriptors for this thread alone
 _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
 _PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
@@ -79,6 +80,7 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
         **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
         "sched_setaffinity": _one_of(0, (0,)),  # of itself
         "prlimit64": _asks_about_itself(),
+        "close_range": _without(2, _CLOSE_UNSHARE),
     }
     if gpu:
         rules |= {"socketpair": _one_of(0, (_AF_UNIX,)), "memfd_create": _without(1, _MFD_HUGETLB)}
@@ -188,8 +190,9 @@ def _nvidia() -> list[_Instruction]:
 def _thread_only() -> list[_Instruction]:
     return [
         _argument(0),
-        (_JUMP_ANY, 0, 2, _CLONE_THREAD),
-        (_JUMP_ANY, 1, 0, _CLONE_NAMESPACES),
+        (_JUMP_ANY, 3, 0, _CLONE_NAMESPACES),
+        (_AND, 0, 0, _CLONE_THREAD),
+        (_JUMP_EQUAL, 0, 1, _CLONE_THREAD),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]

@@ -36,23 +36,24 @@ class Usage(NamedTuple):
     cpu_seconds: float
     threads: int
     resident: int  # bytes
+    tables: int  # bytes of the tables that map its pages
 
 
 class Bounds:
     """What a child may hold, what it held, and how far ahead of its threads' turn it has run."""
 
-    def __init__(self, resident: int, threads: int, began: float) -> None:
+    def __init__(self, held: int, threads: int, began: float) -> None:
         """Take the most bytes and threads that it may have; times are in seconds of one clock."""
-        self._resident = resident
+        self._held = held
         self._threads = threads
         self._seen = began
         self._used = self._ahead = 0.0  # seconds of CPU time
-        self.peak = 0  # bytes, of what was looked at
+        self.peak = 0  # bytes, the most resident of all looks
 
     def excess(self, usage: Usage, now: float) -> Ending | None:
         """Return how the child has to end that uses so much; None if it may go on."""
         self.peak = max(self.peak, usage.resident)
-        if self.peak > self._resident:
+        if usage.resident + usage.tables > self._held:
             return "swollen"
         due = self._threads * (now - self._seen)
         self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
@@ -110,10 +111,11 @@ def _bounds(jail: Jail, limits: Limits, mapped: int, began: float) -> Bounds:
 
     CUDA has threads of its own, and memory.
     """
-    resident = _usage(os.getpid()).resident + mapped + limits.memory_bytes
+    held = _usage(os.getpid()).resident + mapped + limits.memory_bytes
     if jail.gpu is not None:
-        return Bounds(resident + CUDA_BYTES, limits.threads + 1, began)
-    return Bounds(resident, limits.threads, began)
+        held += CUDA_BYTES
+    held += held // 256  # tables, twice what pages side by side need
+    return Bounds(held, limits.threads + (jail.gpu is not None), began)
 
 
 def _be_child(
@@ -183,17 +185,23 @@ def _usage(process: int) -> Usage:
 
     The kernel's own count: unlike names, numbers cannot be written by the process.
     """
-    descriptor = os.open(f"/proc/{process}/stat", os.O_RDONLY)
-    try:
-        fields = os.pread(descriptor, 4096, 0).rpartition(b")")[2].split()
-    finally:
-        os.close(descriptor)
+    fields = _read(f"/proc/{process}/stat").rpartition(b")")[2].split()
+    tables = _read(f"/proc/{process}/status").partition(b"\nVmPTE:")[2].split(None, 1)
     return Usage(
         state=fields[_STATE],
         cpu_seconds=(int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS,
         threads=int(fields[_THREADS]),
         resident=int(fields[_RESIDENT]) * resource.getpagesize(),
+        tables=int(tables[0]) * 1024 if tables else 0,  # none of a process that has ended
     )
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, 4096, 0)
+    finally:
+        os.close(descriptor)
 
 
 def _drain(reader: int, room: memoryview, size: int) -> tuple[int, bool]:

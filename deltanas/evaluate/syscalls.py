@@ -77,7 +77,7 @@ prctl 157 167         arch_prctl 158 -      gettid 186 178        futex 202 98
 sched_setaffinity 203 122 sched_getaffinity 204 123               getdents64 217 61
 set_tid_address 218 96 restart_syscall 219 128                    clock_gettime 228 113
 clock_getres 229 114  clock_nanosleep 230 115                     exit_group 231 94
-epoll_wait 232 -      epoll_ctl 233 21      tgkill 234 131        mbind 237 235
+epoll_wait 232 -      epoll_ctl 233 21      tgkill 234 131
 get_mempolicy 239 236 openat 257 56         newfstatat 262 79     readlinkat 267 78
 faccessat 269 48      pselect6 270 72       ppoll 271 73          set_robust_list 273 99
 get_robust_list 274 100 epoll_pwait 281 22  socketpair 53 199     eventfd2 290 19

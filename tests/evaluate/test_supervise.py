@@ -7,12 +7,12 @@ import pytest
 from deltanas.evaluate.supervise import MAX_AHEAD_S, MAX_THREADS, Bounds, Usage
 
 
-def usage(cpu_seconds: float = 0.0, threads: int = 1, resident: int = 0) -> Usage:
-    return Usage(state=b"S", cpu_seconds=cpu_seconds, threads=threads, resident=resident)
+def usage(cpu_seconds: float = 0.0, threads: int = 1, resident: int = 0, tables: int = 0) -> Usage:
+    return Usage(b"S", cpu_seconds, threads, resident, tables)
 
 
 def bounds(threads: int = 2) -> Bounds:
-    return Bounds(resident=1000, threads=threads, began=0.0)
+    return Bounds(held=1000, threads=threads, began=0.0)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ def bounds(threads: int = 2) -> Bounds:
     [
         (usage(resident=1000), None),
         (usage(resident=1001), "swollen"),
+        (usage(resident=900, tables=101), "swollen"),
         (usage(threads=MAX_THREADS + 8), None),
         (usage(threads=MAX_THREADS + 9), "crowded"),
     ],

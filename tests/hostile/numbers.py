@@ -9,7 +9,7 @@ keyctl 250 219              userfaultfd 323 282       perf_event_open 298 241
 shmget 29 194               mq_open 240 180           landlock_restrict_self 446 446
 capset 126 91               execve 59 221             x32 1073741863 0
 setpgid 109 154             sched_yield 24 124        memfd_create 319 279
-exit 60 93
+exit 60 93                  mbind 237 235             close_range 436 436
 """
 _WORDS = _TABLE.split()
 

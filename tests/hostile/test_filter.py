@@ -25,6 +25,9 @@ CASES = [
     ("clone", (0x3D0F00,), ALLOWED),  # the flags of a thread of glibc
     ("clone", (17,), DENIED),
     ("clone", (0x3D0F00 | 0x10000000,), DENIED),
+    ("clone", (0x3D0F00 & ~0x400,), DENIED),  # descriptors of its own
+    ("close_range", (3, 9, 0), ALLOWED),
+    ("close_range", (3, 9, 2), DENIED),
     ("clone3", (0,), MISSING),
     ("kill", (OWN, 9), ALLOWED),
     ("kill", (0, 9), DENIED),

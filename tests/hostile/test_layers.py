@@ -96,7 +96,9 @@ def test_a_child_dies_with_its_supervisor_also_after_it_changed_its_identity() -
     program.stdout.close()
 
 
-@pytest.mark.parametrize(("work", "ending"), [("swell", "swollen"), ("crowd", "crowded")])
+@pytest.mark.parametrize(
+    ("work", "ending"), [("swell", "swollen"), ("scatter", "swollen"), ("crowd", "crowded")]
+)
 def test_memory_and_threads_are_looked_at(work: str, ending: str) -> None:
     report = json.loads(run("tests.hostile.watched", work))
     assert report["ending"] == ending

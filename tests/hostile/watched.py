@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import mmap
@@ -29,6 +30,17 @@ def swell() -> bytes:
     return b""
 
 
+def scatter() -> bytes:
+    """Hold little, but so scattered that the tables which map it are large."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    for place in range(2**44, 2**44 + 50_000 * 2**30, 2**30):
+        page = libc.mmap(ctypes.c_void_p(place), ctypes.c_size_t(4096), 1, 0x22, -1, 0)
+        ctypes.string_at(page, 1)
+    time.sleep(6 * LIMITS.timeout_s)
+    return b""
+
+
 def crowd() -> bytes:
     threading.stack_size(32768)
     for _ in range(200):
@@ -52,13 +64,18 @@ def hash_on() -> None:
         hashlib.sha256(text)  # lets the other threads run
 
 
-WORK: dict[str, Callable[[], bytes]] = {"swell": swell, "crowd": crowd, "burn": burn}
+WORK: dict[str, Callable[[], bytes]] = {
+    "swell": swell,
+    "scatter": scatter,
+    "crowd": crowd,
+    "burn": burn,
+}
 
 
 def main() -> None:
     work = WORK[sys.argv[1]]
     jail = prepare(Tier.WEAK, gpu=work is swell)  # elsewhere a limit would come first
-    limits = LIMITS if work is swell else replace(LIMITS, memory_bytes=2**32)
+    limits = LIMITS if work in (swell, scatter) else replace(LIMITS, memory_bytes=2**32)
     supervise.CUDA_BYTES = 0  # there is no CUDA in it
     with supervise.run_child(work, jail, limits, cap=8) as (report, _):
         os.write(1, json.dumps(asdict(report)).encode())

@@ -67,6 +67,15 @@ ATTACKS = (
         reason="OSError: <path>: cannot open shared object file: Permission denied",
     ),
     Attack("unshare", "setup", "call('unshare', 0x10000000)"),
+    Attack("own_descriptor_table", "setup", "call('close_range', 1000, 1000, 2)"),
+    Attack(  # of the images, which the next candidate could read there
+        "policy_of_shared_memory",
+        "training",
+        """
+        place = x.untyped_storage().data_ptr() & -4096
+        call("mbind", place, 4096, 1, ctypes.byref(ctypes.c_ulong(1)), 8, 0)
+        """,
+    ),
     Attack("mount", "setup", "call('mount', b'none', b'/tmp', b'tmpfs', 0, None)"),
     Attack("chroot", "setup", "os.chroot('/')"),
     Attack("bpf", "training", "call('bpf', 0, ctypes.create_string_buffer(128), 128)"),
