@@ -37,7 +37,7 @@ _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
 _PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory areas
 _UNCOUNTED = 0x21  # MAP_SHARED, MAP_ANONYMOUS: its pages stay while one of them is mapped
-_MFD_HUGETLB = 0x4  # from the administrator's store, which counts for no process
+_MAP_HUGETLB, _MFD_HUGETLB = 0x40000, 0x4  # the administrator's pages, which count for nobody
 _AF_UNIX = 1
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal? its size, FION*, FIO*CLEX
 _NVIDIA_TYPE = 0x46  # second byte of the driver's requests, NV_IOCTL_MAGIC
@@ -81,11 +81,10 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
         "sched_setaffinity": _one_of(0, (0,)),  # of itself
         "prlimit64": _asks_about_itself(),
         "close_range": _without(2, _CLOSE_UNSHARE),
+        "mmap": _without(3, _MAP_HUGETLB, *(() if gpu else (_UNCOUNTED,))),
     }
     if gpu:
         rules |= {"socketpair": _one_of(0, (_AF_UNIX,)), "memfd_create": _without(1, _MFD_HUGETLB)}
-    else:
-        rules |= {"mmap": _without(3, _UNCOUNTED)}
     left_out = {*_SETTING_UP, *(OPENING if not opens else ()), *(_GPU_ONLY if not gpu else ())}
     plain = {number for name, number in numbers.items() if name not in left_out | rules.keys()}
     code: list[_Instruction] = [
@@ -147,15 +146,17 @@ def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
     ]
 
 
-def _without(index: int, bits: int) -> list[_Instruction]:
-    """Refuse an argument that has all of `bits`."""
-    return [
-        _argument(index),
-        (_AND, 0, 0, bits),
-        (_JUMP_EQUAL, 0, 1, bits),
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
+def _without(index: int, *refused: int) -> list[_Instruction]:
+    """Refuse an argument that has all bits of one of `refused`."""
+    code: list[_Instruction] = []
+    for bits in refused:
+        code += [
+            _argument(index),
+            (_AND, 0, 0, bits),
+            (_JUMP_EQUAL, 0, 1, bits),
+            (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        ]
+    return [*code, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _asks_about_itself() -> list[_Instruction]:

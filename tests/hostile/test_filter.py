@@ -46,7 +46,8 @@ CASES = [
     ("mmap", (0, 4096, 3, 0x22), ALLOWED),  # private, of no file
     ("mmap", (0, 4096, 1, 0x01), ALLOWED),  # shared, of a file that can only be read
     ("mmap", (0, 4096, 3, 0x21), DENIED),
-    ("mmap", (0, 4096, 3, 0x40031), DENIED),  # with other flags
+    ("mmap", (0, 4096, 3, 0x4031), DENIED),  # with other flags
+    ("mmap", (0, 4096, 3, 0x40022), DENIED),  # MAP_HUGETLB
     ("sched_setaffinity", (1,), DENIED),
     ("ioctl", (0, 0x5401), ALLOWED),
     ("ioctl", (0, 0x5412), DENIED),
@@ -148,6 +149,7 @@ def test_a_gpu_opens_its_drivers_requests_alone(name: str, request_: int, action
     ("call", "arguments", "action"),
     [
         ("mmap", (0, 4096, 3, 0x21), ALLOWED),
+        ("mmap", (0, 4096, 3, 0x40021), DENIED),  # MAP_HUGETLB
         ("ftruncate", (3, 4096), ALLOWED),
         ("memfd_create", (2**40, 1), ALLOWED),
         ("memfd_create", (2**40, 5), DENIED),  # MFD_HUGETLB
