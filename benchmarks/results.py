@@ -47,15 +47,20 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of the checkout, marked where files differ from it; "" without git."""
+    """Return the commit of the checkout, marked where other files than results differ from it.
+
+    "" without git.
+    """
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
+        found, changed = (
+            subprocess.run(
+                ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+            ).stdout.strip()
+            for arguments in (
+                ["rev-parse", "--short=12", "HEAD"],
+                ["status", "--porcelain", "--", ".", ":!benchmarks/results"],
+            )
         )
     except FileNotFoundError:
         return ""
-    return found.stdout.strip()
+    return f"{found}-dirty" if changed else found

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deltanas.config import Config, ConfigError, ProposerKind, from_hydra, register
+from deltanas.config import Config, ConfigError, from_hydra, register
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,11 +50,14 @@ def _resume(directory: Path) -> None:
 
     try:
         with RunStore(directory / "run.sqlite", read_only=True) as store:
-            node = store.meta("config")
+            node, finished = store.meta("config"), store.meta("finished")
     except RunStoreError as error:
         raise ConfigError(f"resume={directory}: {error}") from error
     if node is None:
         raise ConfigError(f"resume={directory}: the run broke off before it began; start it anew")
+    if finished:
+        sys.stdout.write(f"finished already; deltanas-report shows it again\n{directory}\n")
+        return
     _search(from_hydra(OmegaConf.merge(OmegaConf.structured(Config), node)), directory)
 
 
@@ -95,6 +99,7 @@ def _search(config: Config, directory: Path) -> None:
                 console.print("interrupted: writing the summary of what is there")
             store.set_meta("wall_seconds", time.perf_counter() - began)
             _conclude(search, directory, console)
+            store.set_meta("finished", not interrupted)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -122,7 +127,7 @@ def _conclude(search: Search, directory: Path, console: Console) -> None:
     cycles = cycles_of(store.cycles(), store.attempts())
     summary = run_summary(
         run_id=directory.name,
-        llm=config.llm.name if config.proposer is ProposerKind.llm else config.proposer.value,
+        llm=config.writer(),
         dataset=config.dataset.name,
         archive=config.archive.name,
         protocol=config.protocol.name,
@@ -148,6 +153,9 @@ def main() -> None:
     # read when torch loads: threads that spin while another process has the core cost up to 88 x
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if sys.argv[1:] == ["--version"]:  # else it is Hydra's that is said
+            sys.stdout.write(f"deltanas {version('deltanas')}\n")
+            return
         resumed = [word for word in sys.argv[1:] if word.startswith("resume=")]
         if not resumed:
             _run()

@@ -255,6 +255,10 @@ class Config:
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
+    def writer(self) -> str:
+        """Return who writes the deltas: the name of the LLM, or of what stands for it."""
+        return self.llm.name if self.proposer is ProposerKind.llm else self.proposer.value
+
     def template(self) -> str:
         """Return the user turn's template: for deltas, or for whole networks."""
         return self.llm.full_prompt if self.generation is Generation.full else self.llm.prompt

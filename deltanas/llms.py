@@ -26,8 +26,8 @@ def llm_needs(config: Config, directory: Path) -> str:
     """Return one line that says what the run needs of this machine for its LLM.
 
     Reads the LLM's configuration only. Raises ConfigError with the figures where free memory or
-    free disk is less, or where the LLM has fewer positions than `llm.context`; LLMError and
-    OSError where it cannot be used as configured or is not found.
+    free disk is less, or where the LLM has fewer positions than `llm.context`; LLMError where it
+    cannot be used as configured or is not found.
     """
     llm = config.llm
     check_quantization(llm.quantization, llm.device)

@@ -70,7 +70,7 @@ def opened(
                 " with that one, and hydra.run.dir names another directory for a new one"
             )
         executor = stack.enter_context(open_executor(config, data))
-        with console.status(f"loading {config.llm.name}"):
+        with console.status(f"loading {config.writer()}"):
             proposer, tuner = (replayed, None) if replayed else _proposer(config)
             fitting = {name: _fitting(name, pool, proposer) for name, pool in pools.items()}
         tracker = _tracker(config, directory, console)
@@ -100,7 +100,7 @@ def opened(
         _say(
             console,
             f"deltanas: {config.protocol.cycles} cycles x {config.protocol.candidates} candidates,"
-            f" llm={config.llm.name} dataset={config.dataset.name} archive={archive.name}"
+            f" llm={config.writer()} dataset={config.dataset.name} archive={archive.name}"
             f" ({used} of {known} baselines fit) ablation={config.ablation}",
         )
         _say(console, str(executor.jailing))

@@ -93,10 +93,11 @@ def test_a_run_killed_in_any_stage_ends_with_the_same_rows(
     assert (directory / "summary.json").is_file()
 
 
-def test_a_finished_run_resumes_to_itself(unkilled: Path):
-    before = rows(unkilled)
-    finish(start(unkilled, f"resume={unkilled}"))
-    assert rows(unkilled) == before
+def test_a_finished_run_is_left_as_it_is(unkilled: Path):
+    before = {path: path.read_bytes() for path in unkilled.iterdir() if path.is_file()}
+    output = finish(start(unkilled, f"resume={unkilled}"))
+    assert output == f"finished already; deltanas-report shows it again\n{unkilled}\n"
+    assert {path: path.read_bytes() for path in unkilled.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -78,6 +79,11 @@ def test_installed_program_shows_help_fast(installed: Path, tmp_path: Path) -> N
     assert "llm" in text
     assert "ablation" in text
     assert min(seconds) < 1.5, f"--help took {min(seconds):.2f} s of processor time"
+
+
+def test_installed_program_says_its_version(installed: Path, tmp_path: Path) -> None:
+    text = run(installed / "deltanas", "--version", cwd=tmp_path)
+    assert re.fullmatch(r"deltanas \d+\.\d+\.\d+\n", text)
 
 
 def test_installed_program_composes_the_configuration(installed: Path, tmp_path: Path) -> None:

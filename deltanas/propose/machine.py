@@ -16,12 +16,18 @@ _WEIGHTS = ("*.safetensors", "*.bin")
 def read_sizes(model: str, targets: Sequence[str]) -> Sizes:
     """Return the sizes of a hub id or folder; only its configuration is read.
 
-    Raises LLMError for a configuration that transformers does not know, OSError for none.
+    Raises LLMError where there is none, or one that transformers does not know.
     """
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(source_of(model))
+    except OSError as error:
+        raise LLMError(
+            f"llm.model={model} is neither a folder with an LLM nor in {hub_cache()}, and the hub"
+            f" did not give it: {str(error).splitlines()[0]} Name the folder of its files, or"
+            f" fetch them where there is a network: hf download {model}"
+        ) from error
     except ValueError as error:
         raise LLMError(f"the configuration of {model} cannot be used: {error}") from error
     return sizes_of(config, targets)

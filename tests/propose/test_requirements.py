@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from deltanas.propose.loading import LLMError
-from deltanas.propose.machine import free_disk, free_memory, missing_download, sizes_of
+from deltanas.propose.machine import (
+    free_disk,
+    free_memory,
+    missing_download,
+    read_sizes,
+    sizes_of,
+)
 from deltanas.propose.requirements import GB, GIB, KEPT, Task, estimate
 from tests.families import FAMILIES, Family
 
@@ -170,6 +176,13 @@ def test_a_frozen_llm_needs_nothing_for_tuning():
 def test_a_target_that_names_no_layer_is_refused():
     with pytest.raises(LLMError, match=r"lora_targets \['c_attn'\] name no layer of Qwen2For"):
         sizes_of(config_of(FAMILIES[1]), ["q_proj", "c_attn"])
+
+
+def test_an_llm_that_is_nowhere_is_refused(tmp_path):
+    with pytest.raises(
+        LLMError, match=f"llm.model={tmp_path}/none is neither a folder with an LL"
+    ):
+        read_sizes(str(tmp_path / "none"), [])
 
 
 def test_the_hub_is_asked_for_what_its_cache_lacks(tmp_path, monkeypatch: pytest.MonkeyPatch):
