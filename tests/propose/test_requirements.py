@@ -179,9 +179,7 @@ def test_a_target_that_names_no_layer_is_refused():
 
 
 def test_an_llm_that_is_nowhere_is_refused(tmp_path):
-    with pytest.raises(
-        LLMError, match=f"llm.model={tmp_path}/none is neither a folder with an LL"
-    ):
+    with pytest.raises(LLMError, match=f"{tmp_path}/none is neither a folder with an LLM nor in"):
         read_sizes(str(tmp_path / "none"), [])
 
 
