@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deltanas.config import Config, ConfigError, from_hydra, register
+from deltanas.overrides import explained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -165,8 +166,10 @@ def main() -> None:
             raise ConfigError(
                 f"{resumed[0]} stands alone: a run goes on with the configuration it began with"
             )
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+    except ConfigError as error:
         _refuse(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _refuse(explained(error))
     except OSError as error:
         _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:

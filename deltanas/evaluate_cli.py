@@ -50,12 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from deltanas.archive.base import ArchiveError
     from deltanas.config import ConfigError
     from deltanas.evaluate import DatasetError, JailError, ZygoteError
+    from deltanas.overrides import explained
 
     unusable = (ArchiveError, ConfigError, DatasetError, JailError, ZygoteError)
     try:
         _run(options.file, options.overrides)
-    except (*unusable, HydraException, OmegaConfBaseException) as error:
+    except unusable as error:
         return _refuse(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _refuse(explained(error))
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:

@@ -177,7 +177,9 @@ def rows_so_far(directory: Path) -> int:
     ("overrides", "message"),
     [
         (("llm=mistrl",), "Available options in 'llm'"),
-        (("cyles=3",), "Could not override 'cyles'"),
+        (("cyles=3",), "no setting cyles; did you mean protocol.cycles?"),
+        (("seed=abc",), "seed=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+        (("llm=custom",), "llm.model has no value; it must be given: llm.model=VALUE"),
         (("protocol.cycles=-3",), "protocol.cycles=-3 is out of range"),
         (("archive=lemur", "archive.path=/nowhere.sqlite"), "deltanas-lemur fetch"),
     ],

@@ -23,7 +23,7 @@ CORRIDORS = {"__main__", "opening", "llms", "corpus", "search", "lessons", "stud
     "evaluating",
     "replay",
 }
-CONFIGURED = CORRIDORS | {"config", "recipe"}
+CONFIGURED = CORRIDORS | {"config", "overrides", "recipe"}
 TORCH_FREE = ("screen", "tune.curation", "record.metrics", "propose.prompt")
 BRINGS_TORCH = {
     "accelerate",
