@@ -13,7 +13,8 @@ the fixed cost of a candidate and the cost of an image, and with these the cost 
 50,000 + 10,000. Cost is CPU time of all processes, so `candidates an hour` is of one core that is
 never idle, and other programs hardly move it; on a GPU it is wall time. The floor
 is a bare loop over one resident batch: what no data path can save.
-The authors' import of their database (minutes, once) is left out.
+The authors' import of their database (minutes, once) is left out. A cell that is not asked for
+keeps its figures of before; each says at which commit it was timed.
 
 `--gpu` trains on the first GPU, as their trainer does by itself where there is one. A fourth side
 is then ours in bfloat16 and channels last.
@@ -38,7 +39,7 @@ import numpy as np
 import platformdirs
 import torch
 import torchvision
-from results import write
+from results import commit, read, write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.evaluate import ImageData, LocalExecutor
@@ -64,7 +65,7 @@ CNN = Path(__file__).with_name("small_cnn.py")
 SIZES = (32, 64, 256)  # pixels
 TRAIN, TEST = 50_000, 10_000  # images of CIFAR-10
 PRM = {"lr": 0.01, "momentum": 0.9, "dropout": 0.2, "epoch": 1}
-BATCH = {32: 64, 64: 64, 256: 16}  # pixels: images; the large network keeps 0.3 GB of each at 256
+BATCH = {32: 64, 64: 64, 256: 4}  # pixels: images; the large network takes 0.75 GB for each at 256
 FLOOR_S = 3.0  # of steps, and of answers, whose median is taken
 BUDGET_S = 6.0  # that the larger number of images should take in the floor's loop
 WORKER = Path(__file__).with_name("authors_worker.py")
@@ -275,7 +276,7 @@ def cell(
         sides["ours_half"] = lambda images: ours(data, code, pixels, images, device, half=True)
     floor = floor_s(code, pixels, device)
     batch = BATCH[pixels]
-    many = batch * int(min(20_000, max(3 * batch, BUDGET_S / floor * TRAIN)) // batch)
+    many = batch * int(min(20_000, max(3 * batch, 24, BUDGET_S / floor * TRAIN)) // batch)
     points: dict[str, dict[int, list[float]]] = {name: {} for name in sides}
     for images in (many // 4 if many >= 8 * batch else batch, many):
         for _ in range(rounds):
@@ -313,7 +314,8 @@ def main() -> None:
     write_cifar10(options.folder)
     data = our_data(options.folder)
     authors = Authors(options.folder, device)
-    figures = {}
+    name = "authors_trainer_gpu" if options.gpu else "authors_trainer"
+    figures = read(name)  # of the cells that are not timed now
     print(
         f"{'':<11}{'images':>7}{'candidates an hour':>32}{'ratio':>9}{'':>9}{'fixed s':>18}"
         f"{'floor':>8}"
@@ -323,21 +325,21 @@ def main() -> None:
         f"{'no lint':>9}{'theirs':>9}{'ours':>9}{'theirs':>9}{'share':>8}"
     )
     try:
-        for name in options.cells:
-            network, _, pixels = name.rpartition("-")
+        for each in options.cells:
+            network, _, pixels = each.rpartition("-")
             theirs = options.folder / f"site/ab/nn/nn/{NETWORKS.get(network)}.py"
             code = (CNN if network == "cnn" else theirs).read_text()
             found = cell(authors, data, code, int(pixels), options.rounds, device)
-            figures[name] = found
+            figures[each] = {**found, "commit": commit()}
             print(
-                f"{name:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
+                f"{each:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
                 f"{found['bare_per_hour']:>10.1f}{found['linted_per_hour']:>10.1f}"
                 f"{found['ratio_without_lint']:>9.2f}{found['ratio_linted']:>9.2f}"
                 f"{found['ours_fixed_s']:>9.2f}{found['linted_fixed_s']:>9.2f}"
                 f"{found['floor_share_of_ours']:>8.2f}",
                 flush=True,
             )
-            path = write("authors_trainer_gpu" if options.gpu else "authors_trainer", figures)
+            path = write(name, {each: figures[each] for each in known if each in figures})
     finally:
         authors.close()
     print(path)

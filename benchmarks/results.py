@@ -12,13 +12,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("torch", "lightning", "transformers", "peft", "llguidance", "datasketch", "numpy")
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the figures of the newest results; none where there are no results."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return {}
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    return figures
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:
     """Write figures with machine, load, versions, commit and date; return the file."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
     found = {"name": name, "machine": machine(), "versions": versions(), "commit": commit()}
     found["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     path.write_text(json.dumps({**found, "figures": figures}, indent=2, allow_nan=False) + "\n")

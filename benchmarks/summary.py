@@ -7,21 +7,14 @@ Reads benchmarks/results/*.json; every row says which script wrote its figure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
-from results import ROOT
-
-
-def figures(name: str) -> Any:
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8"))["figures"]
+from results import read
 
 
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield question, goal, figure, and the script that measures it."""
-    evaluation = figures("evaluation")
+    evaluation = read("evaluation")
     parts, ratios = evaluation["parts_ms"], evaluation["loop_ratios"]
     yield (
         "a candidate besides its own work",
@@ -38,7 +31,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         + f" (Trainer: up to {max(each['trainer'] for each in ratios.values()):.2f})",
         "evaluation",
     )
-    groups = figures("meta_gate")["groups"]
+    groups = read("meta_gate")["groups"]
     gate, lemur = groups["all"], groups["LEMUR"]
     yield (
         "shape check on the meta device",
@@ -47,14 +40,14 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {gate['agreed']} of {gate['networks']} agree, half of them broken",
         "meta_gate",
     )
-    memory = figures("worker_memory")
+    memory = read("worker_memory")
     yield (
         "memory of one more worker",
         "without the images",
         f"{memory['growth_mb_a_worker']:.0f} MB, the images being {memory['images_mb']:.0f} MB",
         "worker_memory",
     )
-    cells = figures("authors_trainer")
+    cells = read("authors_trainer")
     yield (
         "candidates an hour, by LEMUR's own trainer; of the most that a data path can reach",
         "7.5 for a tiny CNN at 32 px",
@@ -63,7 +56,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         ),
         "authors_trainer",
     )
-    sides = figures("generation")["sides"]
+    sides = read("generation")["sides"]
     new, known = sides["+ shared + forced"], sides["+ known grammars"]
     single, reading = sides["batch 32 + forced"], sides["reading prompts"]
     yield (
@@ -87,7 +80,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {new['constraint_share']:.0%} where baselines are new",
         "generation",
     )
-    tuning = figures("tuning")["embedded"]
+    tuning = read("tuning")["embedded"]
     yield (
         "LoRA tokens a second, packed by padded",
         "2",
@@ -98,7 +91,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         + f"; unshared, padding is {tuning[0]['padding']:.0%}",
         "tuning",
     )
-    archive = figures("archive")["found"]
+    archive = read("archive")["found"]
     if "import_cpu_s" in archive:  # with --wheel
         yield (
             "LEMUR's wheel to SQLite, one core",
@@ -119,7 +112,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {archive['novelty_bytes'] / 1e6:.0f} MB",
         "archive",
     )
-    whole = figures("whole_run")
+    whole = read("whole_run")
     start, growth = whole["start"], whole["growth"]
     yield (
         "`deltanas --help`; first row of a default run on disk",
