@@ -6,7 +6,7 @@ The authors' side is `check_nn` of nn-dataset 2.1.2 (LEMUR), called as they call
 process that keeps its settings (one loader process), with its lint stage and without. It is
 installed beside this environment into DIR, with the same torch. Both sides train the same network
 on the same CIFAR-10 files (made up here, in the real format and size) for one epoch with one
-torch thread, and predict the test images.
+torch thread, in batches of 64, at 256 pixels of 4, and predict the test images.
 
 Each cell is timed at two numbers of images, both sides in turns; the line through the two gives
 the fixed cost of a candidate and the cost of an image, and with these the cost at CIFAR-10's
@@ -45,6 +45,7 @@ from torch.nn import functional as F  # noqa: N812
 from deltanas.evaluate import ImageData, LocalExecutor
 from deltanas.evaluate.image_cache import load_source
 from deltanas.evaluate.network import build, load_class
+from deltanas.evaluate.syscalls import PR_SET_THP_DISABLE, prctl
 from deltanas.evaluate.torchvision_sources import SOURCES
 from deltanas.evaluate.worker import environment
 from deltanas.records import Job, Recipe, Verdict
@@ -178,6 +179,7 @@ def spent(device: str) -> float:
 
 def floor_s(code: str, pixels: int, device: str) -> float:
     """Return the seconds of an epoch whose batches cost nothing: one batch, over and over."""
+    prctl(PR_SET_THP_DISABLE, 1)  # as in the jail; the zygote, which starts later, has them
     recipe = recipe_at(pixels)
     where = torch.device(device)
     network = build(load_class(code), recipe, channels=3, num_classes=10, device=where).to(where)
@@ -205,6 +207,7 @@ def floor_s(code: str, pixels: int, device: str) -> float:
             work()
             times.append(clock() - began)
         total += statistics.median(times) * count / recipe.batch
+    prctl(PR_SET_THP_DISABLE, 0)
     return total
 
 
@@ -278,7 +281,7 @@ def cell(
     batch = BATCH[pixels]
     many = batch * int(min(20_000, max(3 * batch, 24, BUDGET_S / floor * TRAIN)) // batch)
     points: dict[str, dict[int, list[float]]] = {name: {} for name in sides}
-    for images in (many // 4 if many >= 8 * batch else batch, many):
+    for images in (batch * max(1, many // batch // 4), many):
         for _ in range(rounds):
             for name, seconds in sides.items():
                 points[name].setdefault(images, []).append(seconds(images))

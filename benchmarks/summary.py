@@ -134,7 +134,7 @@ def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
     for name, each in cells.items():
         network, _, pixels = name.rpartition("-")
         most = each["linted_epoch_s"] / each["floor_epoch_s"]
-        ratio = f"{each['ratio_linted']:.2g} of {most:.2g} at {pixels} px"
+        ratio = f"{each['ratio_linted']:.1f} of {most:.1f} at {pixels} px"
         found.setdefault(network, []).append(ratio)
     return found
 

@@ -41,6 +41,7 @@ MAX_OPEN_FILES = 64
 MAX_GPU_FILES = 256  # CUDA opens a card's node many times over
 MAX_SIGNALS = 64  # waiting to be received; all processes of a user share the kernel's store
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage")  # where the kernel has them
 _DEVICES = ("/dev/null", "/dev/urandom")
 _PACKAGES = ("torch", "torchvision", "numpy", "lightning")
 _WITH_LABELS = ("deltanas", "sklearn")
@@ -202,7 +203,8 @@ def limit_resources(limits: Limits, base_memory: int, *, gpu: bool = False) -> N
         (resource.RLIMIT_DATA if gpu else resource.RLIMIT_AS, memory, memory),
     ):
         resource.setrlimit(name, (soft, hard))
-    prctl(PR_SET_THP_DISABLE, 1)  # a huge page stays whole until all of it is unmapped
+    if _HUGE_PAGES.exists():
+        prctl(PR_SET_THP_DISABLE, 1)  # they stay whole until all of them is unmapped
 
 
 def _gpu_files() -> Mapping[Path, int]:

@@ -31,7 +31,7 @@ OPENING = ("open", "openat")
 _SETTING_UP = ("capset", "seccomp")  # in the table for the jail's own sake
 _GPU_ONLY = ("socketpair", "memfd_create", "ftruncate")  # CUDA starts with files in memory
 
-_CLONE_THREAD = 0x00010400  # CLONE_THREAD, and CLONE_FILES: descriptors count for all threads
+_CLONE_AS_THREAD = 0x00010400  # CLONE_THREAD, and CLONE_FILES: descriptors count for all threads
 _CLOSE_UNSHARE = 0x2  # of close_range: a table of descriptors for this thread alone
 _CLONE_NAMESPACES = 0x7E020080  # NEWNS, NEWCGROUP .. NEWNET, NEWTIME
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # copies and flags; F_SETOWN would send SIGIO to other processes
@@ -80,11 +80,14 @@ def build(machine: Machine, *, opens: bool, gpu: bool = False) -> bytes:
         **{name: _one_of(0, (_ANY_PROCESS,)) for name in ("kill", "tgkill")},
         "sched_setaffinity": _one_of(0, (0,)),  # of itself
         "prlimit64": _asks_about_itself(),
-        "close_range": _without(2, _CLOSE_UNSHARE),
-        "mmap": _without(3, _MAP_HUGETLB, *(() if gpu else (_UNCOUNTED,))),
+        "close_range": _refusing(2, _CLOSE_UNSHARE),
+        "mmap": _refusing(3, _MAP_HUGETLB, *(() if gpu else (_UNCOUNTED,))),
     }
     if gpu:
-        rules |= {"socketpair": _one_of(0, (_AF_UNIX,)), "memfd_create": _without(1, _MFD_HUGETLB)}
+        rules |= {
+            "socketpair": _one_of(0, (_AF_UNIX,)),
+            "memfd_create": _refusing(1, _MFD_HUGETLB),
+        }
     left_out = {*_SETTING_UP, *(OPENING if not opens else ()), *(_GPU_ONLY if not gpu else ())}
     plain = {number for name, number in numbers.items() if name not in left_out | rules.keys()}
     code: list[_Instruction] = [
@@ -132,7 +135,7 @@ def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _argument(index: int, *, high: bool = False) -> _Instruction:
-    """Load the low half of an argument; all but pointers have no more that the kernel reads."""
+    """Load half of an argument: of those checked here only pointers have more than the low one."""
     return (_LOAD, 0, 0, _FIRST_ARGUMENT + 8 * index + 4 * high)
 
 
@@ -146,7 +149,7 @@ def _one_of(index: int, values: Sequence[int]) -> list[_Instruction]:
     ]
 
 
-def _without(index: int, *refused: int) -> list[_Instruction]:
+def _refusing(index: int, *refused: int) -> list[_Instruction]:
     """Refuse an argument that has all bits of one of `refused`."""
     code: list[_Instruction] = []
     for bits in refused:
@@ -192,8 +195,8 @@ def _thread_only() -> list[_Instruction]:
     return [
         _argument(0),
         (_JUMP_ANY, 3, 0, _CLONE_NAMESPACES),
-        (_AND, 0, 0, _CLONE_THREAD),
-        (_JUMP_EQUAL, 0, 1, _CLONE_THREAD),
+        (_AND, 0, 0, _CLONE_AS_THREAD),
+        (_JUMP_EQUAL, 0, 1, _CLONE_AS_THREAD),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _ERRNO | errno.EPERM),
     ]

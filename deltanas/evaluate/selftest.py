@@ -46,12 +46,17 @@ def _attempts(jail: Jail) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "seccomp lets it make a socket", socket.socket
         yield "seccomp lets it start a process", _start_process
         yield "seccomp lets it signal its supervisor", lambda: os.kill(os.getppid(), 0)
+        limits = resource.getrlimit(resource.RLIMIT_CORE)
+        yield (
+            "seccomp lets it set limits",
+            lambda: resource.setrlimit(resource.RLIMIT_CORE, limits),
+        )
     if jail.tier is not Tier.WEAK and jail.gpu is None:
         yield "seccomp lets it hold memory that does not count", lambda: mmap.mmap(-1, 1).close()
 
 
 def _succeeds(attempt: Callable[[], object]) -> bool:
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # of setrlimit
         attempt()
         return True
     return False

@@ -44,16 +44,16 @@ class Bounds:
 
     def __init__(self, held: int, threads: int, began: float) -> None:
         """Take the most bytes and threads that it may have; times are in seconds of one clock."""
-        self._held = held
+        self._most_held = held
         self._threads = threads
         self._seen = began
         self._used = self._ahead = 0.0  # seconds of CPU time
-        self.peak = 0  # bytes, the most resident of all looks
+        self.peak_resident = 0  # bytes, the most resident of all looks
 
     def excess(self, usage: Usage, now: float) -> Ending | None:
         """Return how the child has to end that uses so much; None if it may go on."""
-        self.peak = max(self.peak, usage.resident)
-        if usage.resident + usage.tables > self._held:
+        self.peak_resident = max(self.peak_resident, usage.resident)
+        if usage.resident + usage.tables > self._most_held:
             return "swollen"
         due = self._threads * (now - self._seen)
         self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
@@ -99,7 +99,8 @@ def run_child(
             exit_code=os.waitstatus_to_exitcode(status),
             seconds=time.monotonic() - began,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
-            memory_bytes=max(usage.ru_maxrss * 1024, bounds.peak),  # CUDA's rights reset the first
+            # a child on a GPU can reset the kernel's peak, by /proc/self/task/*/clear_refs
+            memory_bytes=max(usage.ru_maxrss * 1024, bounds.peak_resident),
             output_bytes=size,
         )
         with room[:size] as output:
@@ -199,7 +200,7 @@ def _usage(process: int) -> Usage:
 def _read(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.pread(descriptor, 4096, 0)
+        return os.pread(descriptor, 2**16, 0)
     finally:
         os.close(descriptor)
 

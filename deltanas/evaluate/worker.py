@@ -171,5 +171,5 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin starve their neighbours
         "MALLOC_MMAP_THRESHOLD_": "4000000000",  # large activations are reused, not mapped anew
         "MALLOC_TRIM_THRESHOLD_": "8000000000",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the heap grows in huge pages
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # the zygote's heap grows in huge pages
     }

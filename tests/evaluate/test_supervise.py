@@ -47,4 +47,4 @@ def test_the_most_that_was_held_is_kept() -> None:
     watched = bounds()
     for held in (10, 700, 20):
         watched.excess(usage(resident=held), 1.0)
-    assert watched.peak == 700
+    assert watched.peak_resident == 700

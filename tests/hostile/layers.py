@@ -87,6 +87,11 @@ def set_owner() -> None:
     fcntl.fcntl(reader, fcntl.F_SETOWN, os.getpid())
 
 
+def raise_limit() -> None:
+    privileges.drop(None)  # one of them lets root raise any
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (1, 1))
+
+
 def huge_pages() -> None:
     if ctypes.CDLL(None).prctl(42, *[ctypes.c_ulong(0)] * 4):  # PR_GET_THP_DISABLE
         raise OSError
@@ -114,10 +119,10 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "shared_memory": lambda: __import__("mmap").mmap(-1, 2**29).close(),
     "huge_pages": huge_pages,
     "many_files": lambda: [os.close(each) for each in [os.dup(1) for _ in range(300)]],
-    "raise_limit": lambda: resource.setrlimit(resource.RLIMIT_CORE, (2, 2)),
     "standard_output": lambda: os.ttyname(1) if os.fstat(1).st_rdev == NOTHING else None,
     "become_root": lambda: os.setuid(0),
     "reserve": lambda: _reserve(2**36),
+    "raise_limit": raise_limit,  # last, as it drops capabilities
 }
 
 

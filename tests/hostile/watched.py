@@ -34,8 +34,9 @@ def scatter() -> bytes:
     """Hold little, but so scattered that the tables which map it are large."""
     libc = ctypes.CDLL(None)
     libc.mmap.restype = ctypes.c_void_p
-    for place in range(2**44, 2**44 + 50_000 * 2**30, 2**30):
-        page = libc.mmap(ctypes.c_void_p(place), ctypes.c_size_t(4096), 1, 0x22, -1, 0)
+    number = 200 * 2**20 // mmap.PAGESIZE
+    for place in range(2**44, 2**44 + number * 2**30, 2**30):
+        page = libc.mmap(ctypes.c_void_p(place), ctypes.c_size_t(1), 1, 0x22, -1, 0)
         ctypes.string_at(page, 1)
     time.sleep(6 * LIMITS.timeout_s)
     return b""

@@ -37,7 +37,7 @@ ATTACKS = (
         """,
     ),
     Attack(
-        "huge_pages_given_back",  # but for one small page of each, which keeps it whole
+        "huge_pages",  # which stay whole until all of them is given back
         "init",
         """
         C["held"] = huge = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE)
