@@ -142,8 +142,8 @@ def ours(
         train_labels=data.train_labels[:images],
         val_rows=data.val_rows[:10],
         val_labels=data.val_labels[:10],
-        test_rows=data.test_rows[: images // 5],
-        test_labels=data.test_labels[: images // 5],
+        test_rows=data.test_rows[: -(-images // 5)],
+        test_labels=data.test_labels[: -(-images // 5)],
     )
     recipe = recipe_at(pixels)
     limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 8.0}
@@ -240,7 +240,7 @@ class Authors:
             "code": code,
             "prm": {**PRM, "batch": BATCH[pixels], "transform": f"norm_{pixels}_flip"},
             "train": images,
-            "test": images // 5,
+            "test": -(-images // 5),
             "lint": lint,
         }
         assert self._process.stdin is not None
