@@ -25,7 +25,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "evaluation",
     )
     yield (
-        "training, by a bare loop on resident batches",
+        "seconds of training, as a multiple of a bare loop on resident batches",
         "1.1",
         ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in ratios.items())
         + f" (Trainer: up to {max(each['trainer'] for each in ratios.values()):.2f})",
@@ -49,7 +49,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     )
     cells = read("authors_trainer")
     yield (
-        "candidates an hour, by LEMUR's own trainer; of the most that a data path can reach",
+        "candidates an hour, as a multiple of LEMUR's own trainer (the most that a data path can reach)",
         "7.5 for a tiny CNN at 32 px",
         "; ".join(
             f"{network} {', '.join(ratios)}" for network, ratios in by_network(cells).items()
@@ -60,7 +60,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     new, known = sides["+ shared + forced"], sides["+ known grammars"]
     single, reading = sides["batch 32 + forced"], sides["reading prompts"]
     yield (
-        "deltas a second at batch 32, by transformers at batch 1",
+        "deltas a second at batch 32, as a multiple of transformers at batch 1",
         "8",
         f"{known['deltas_ratio']:.1f} with 4 siblings a prompt, {new['deltas_ratio']:.1f} where"
         f" their baselines are new; {single['deltas_ratio']:.1f} without siblings, where reading"
@@ -82,7 +82,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     )
     tuning = read("tuning")["embedded"]
     yield (
-        "LoRA tokens a second, packed by padded",
+        "LoRA tokens a second, packed, as a multiple of padded",
         "2",
         ", ".join(
             f"{each['packed_over_padded']:.1f} with {each['pairs_a_prompt']} to a prompt"
@@ -121,7 +121,7 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "whole_run",
     )
     yield (
-        f"CPU time of an attempt: last half of {growth['attempts']:,} by the first",
+        f"CPU time of {growth['attempts']:,} attempts: the last half, as a multiple of the first",
         "0.9 to 1.1",
         f"{growth['cpu_last_half_by_first']:.3f}",
         "whole_run",
@@ -134,7 +134,7 @@ def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
     for name, each in cells.items():
         network, _, pixels = name.rpartition("-")
         most = each["linted_epoch_s"] / each["floor_epoch_s"]
-        ratio = f"{each['ratio_linted']:.1f} of {most:.1f} at {pixels} px"
+        ratio = f"{each['ratio_linted']:.1f} ({most:.1f}) at {pixels} px"
         found.setdefault(network, []).append(ratio)
     return found
 
