@@ -49,7 +49,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     )
     cells = read("authors_trainer")
     yield (
-        "candidates an hour, as a multiple of LEMUR's own trainer (the most that a data path can reach)",
+        "candidates an hour, as a multiple of LEMUR's own trainer"
+        " (in brackets the most that a data path can reach)",
         "7.5 for a tiny CNN at 32 px",
         "; ".join(
             f"{network} {', '.join(ratios)}" for network, ratios in by_network(cells).items()
