@@ -43,10 +43,10 @@ from results import commit, read, write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.evaluate import ImageData, LocalExecutor
-from deltanas.evaluate.image_cache import load_source
-from deltanas.evaluate.network import build, load_class
-from deltanas.evaluate.syscalls import PR_SET_THP_DISABLE, prctl
-from deltanas.evaluate.torchvision_sources import SOURCES
+from deltanas.evaluate.images.cache import load_source
+from deltanas.evaluate.images.sources import SOURCES
+from deltanas.evaluate.inside.network import build, load_class
+from deltanas.evaluate.jail.syscalls import PR_SET_THP_DISABLE, prctl
 from deltanas.evaluate.worker import environment
 from deltanas.records import Job, Recipe, Verdict
 

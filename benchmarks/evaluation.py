@@ -34,15 +34,16 @@ from results import write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.evaluate import ImageData, LocalExecutor, choose, huge_pages, load_data, supervise
+from deltanas.evaluate import ImageData, LocalExecutor, choose, load_data, supervise
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.child import answer, answer_cap
-from deltanas.evaluate.data import in_memory
-from deltanas.evaluate.jail import Jail, prepare
-from deltanas.evaluate.network import build, load_class
+from deltanas.evaluate.images.image_data import in_memory
+from deltanas.evaluate.inside.child import answer, answer_cap
+from deltanas.evaluate.inside.network import build, load_class
+from deltanas.evaluate.inside.train import GRADIENT_CLIP, CandidateModule, train
+from deltanas.evaluate.inside.training_data import TrainingBatches, TrainingData
+from deltanas.evaluate.jail import huge_pages
+from deltanas.evaluate.jail.layers import Jail, prepare
 from deltanas.evaluate.score import judge
-from deltanas.evaluate.train import GRADIENT_CLIP, CandidateModule, train
-from deltanas.evaluate.training_data import TrainingBatches, TrainingData
 from deltanas.evaluate.worker import environment
 from deltanas.records import Baseline, Job, Verdict
 

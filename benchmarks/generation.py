@@ -28,13 +28,13 @@ from results import write
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.config import LLMConfig, from_hydra, register
-from deltanas.propose.decoding import Decoder, Work
+from deltanas.config.schema import LLMConfig, from_hydra, register
+from deltanas.llm.decoding import Decoder, Work
+from deltanas.llm.local import TransformersLLM
+from deltanas.llm.locked import Locks, grammar_tokenizer
+from deltanas.llm.sampling import SeededSampling
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.llm import TransformersLLM
-from deltanas.propose.locked import Locks, grammar_tokenizer
 from deltanas.propose.prompt import render_prompt, view_of
-from deltanas.propose.sampling import SeededSampling
 from deltanas.records import Baseline
 
 CONF = Path(__file__).parents[1] / "conf"

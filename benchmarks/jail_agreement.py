@@ -19,7 +19,7 @@ import numpy as np
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
 from deltanas.evaluate import ImageData, JailError, LocalExecutor, Tier
-from deltanas.evaluate.data import SPLITS, in_memory
+from deltanas.evaluate.images.image_data import SPLITS, in_memory
 from deltanas.records import Baseline, Evaluation, Job
 
 SIZE = 32  # pixels, at most

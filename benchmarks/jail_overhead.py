@@ -18,10 +18,10 @@ from collections.abc import Callable
 import torch
 from results import write
 
-from deltanas.evaluate import huge_pages
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.jail import enter_jail, prepare
-from deltanas.evaluate.tiers import JailError, Tier, choose
+from deltanas.evaluate.jail import huge_pages
+from deltanas.evaluate.jail.layers import enter_jail, prepare
+from deltanas.evaluate.jail.tiers import JailError, Tier, choose
 
 LIMITS = Limits(timeout_s=60, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
 

@@ -40,16 +40,17 @@ from results import write
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
-from deltanas.evaluate import choose, huge_pages, load_data
+from deltanas.evaluate import choose, load_data
 from deltanas.evaluate.channel import LENGTH, Limits
-from deltanas.evaluate.child import answer, answer_cap
-from deltanas.evaluate.jail import Jail, prepare
+from deltanas.evaluate.inside.child import answer, answer_cap
+from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
+from deltanas.evaluate.inside.training_data import TrainingData
+from deltanas.evaluate.jail import huge_pages
+from deltanas.evaluate.jail.layers import Jail, prepare
 from deltanas.evaluate.supervise import run_child
-from deltanas.evaluate.tiny import TINY, TINY_RECIPE
-from deltanas.evaluate.training_data import TrainingData
 from deltanas.evaluate.worker import environment
-from deltanas.record.metrics import wilson_interval
 from deltanas.records import Baseline, Job, Verdict
+from deltanas.report.metrics import wilson_interval
 
 BATCH = 4  # images of the real check
 GOALS = {"gate_ms": 60.0, "times_cheaper": 8.0, "agreement": 0.98}

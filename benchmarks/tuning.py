@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.propose.loading import load_network, load_tokenizer
+from deltanas.llm.loading import load_network, load_tokenizer
 from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.propose.random_edit import random_edit
 from deltanas.tune.lora import LoraTuner

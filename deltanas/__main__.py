@@ -17,13 +17,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deltanas.config import Config, ConfigError, from_hydra, register
-from deltanas.overrides import explained
+from deltanas.config.overrides import explained
+from deltanas.config.schema import Config, ConfigError, from_hydra, register
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deltanas.search import Search
+    from deltanas.search.loop import Search
 
 # a checkout has conf/ beside the package, a wheel has it inside
 CONF = next(
@@ -69,11 +69,11 @@ def _search(config: Config, directory: Path) -> None:
 
     from deltanas.archive.base import ArchiveError
     from deltanas.evaluate import DatasetError, JailError, SickMachineError, ZygoteError
-    from deltanas.opening import opened
-    from deltanas.propose.loading import LLMError
+    from deltanas.llm.loading import LLMError
     from deltanas.record.store import RunStoreError
-    from deltanas.search import SearchError
-    from deltanas.study import Study
+    from deltanas.search.loop import SearchError
+    from deltanas.search.opening import opened
+    from deltanas.search.study import Study
     from deltanas.tune.rendering import TuningError
 
     refusals = (ArchiveError, DatasetError, JailError, LLMError, TuningError, ZygoteError)
@@ -119,10 +119,10 @@ def _search(config: Config, directory: Path) -> None:
 
 def _conclude(search: Search, directory: Path, console: Console) -> None:
     """Write summary, report and tracker from what the store holds, and print the table."""
-    from deltanas.record.console import print_summary
-    from deltanas.record.metrics import cycles_of, run_summary
-    from deltanas.record.report import write_report
     from deltanas.record.summary import write_summary
+    from deltanas.report.console import print_summary
+    from deltanas.report.metrics import cycles_of, run_summary
+    from deltanas.report.run.page import write_report
 
     config, store = search.config, search.store
     cycles = cycles_of(store.cycles(), store.attempts())

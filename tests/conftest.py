@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.lemur_fixtures", "tests.llm_fixtures", "tests.run_fixtures"]
+
 # Libraries read these when they are first imported, here or in a child process.
 os.environ.update(
     OMP_NUM_THREADS="1",

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue
 
-from deltanas.config import (
+from deltanas.config.schema import (
     Config,
     ConfigError,
     Decoding,

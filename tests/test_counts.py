@@ -18,13 +18,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from deltanas.config import from_hydra, register
-from deltanas.evaluate import digits
-from deltanas.opening import opened
-from deltanas.propose.decoding import Decoder, Work
-from deltanas.propose.sampling import SeededSampling
+from deltanas.config.schema import from_hydra, register
+from deltanas.evaluate.images import digits
+from deltanas.llm.decoding import Decoder, Work
+from deltanas.llm.sampling import SeededSampling
 from deltanas.record.store import Source
 from deltanas.records import Attempt
+from deltanas.search.opening import opened
 
 CONF = Path(__file__).parents[1] / "conf"
 CYCLES, CANDIDATES, BATCH = 2, 3, 2

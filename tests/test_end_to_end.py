@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deltanas.record.names import SUMMARY_KEYS
 from deltanas.records import Verdict
+from deltanas.report.names import SUMMARY_KEYS
 
 SMALL = (
     "protocol.cycles=2",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluate.miniatures import WRITERS
+from tests.evaluate.images.miniatures import WRITERS
 
 CHECKOUT = Path(__file__).parents[1]
 PROGRAM = """
 import pytest
 from deltanas.__main__ import main
-from tests.evaluate.miniatures import COUNTS, patch_sources, without_checksums
+from tests.evaluate.images.miniatures import COUNTS, patch_sources, without_checksums
 
 with pytest.MonkeyPatch.context() as patch:
     without_checksums(patch)

@@ -3,9 +3,15 @@
 Importing this room loads no torch: that happens in the zygote, another process.
 """
 
-from deltanas.evaluate.data import DatasetError, ImageData, Split, blank_data, load_data
 from deltanas.evaluate.executor import Executor, LocalExecutor, SickMachineError
-from deltanas.evaluate.tiers import JailError, Jailing, Tier, choose
+from deltanas.evaluate.images.image_data import (
+    DatasetError,
+    ImageData,
+    Split,
+    blank_data,
+    load_data,
+)
+from deltanas.evaluate.jail.tiers import JailError, Jailing, Tier, choose
 from deltanas.evaluate.worker import ZygoteError
 
 __all__ = [

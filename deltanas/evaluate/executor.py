@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.gpu import visible
+from deltanas.evaluate.images.image_data import ImageData
+from deltanas.evaluate.jail.gpu import visible
+from deltanas.evaluate.jail.tiers import choose
 from deltanas.evaluate.lane import Lane
-from deltanas.evaluate.tiers import choose
 from deltanas.evaluate.worker import Zygote, ZygoteError
 from deltanas.records import Evaluation, Job, Verdict
 

@@ -7,9 +7,9 @@ import time
 from dataclasses import asdict, replace
 
 from deltanas.evaluate.channel import Limits, Report, pack, receive, receive_message
-from deltanas.evaluate.data import ImageData
+from deltanas.evaluate.images.image_data import ImageData
+from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.score import judge
-from deltanas.evaluate.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.worker import Zygote
 from deltanas.records import Evaluation, Job, Verdict
 

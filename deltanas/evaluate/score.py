@@ -21,7 +21,7 @@ from deltanas.evaluate.channel import (
     answer_rows,
     probe_images,
 )
-from deltanas.evaluate.data import ImageData, Labels
+from deltanas.evaluate.images.image_data import ImageData, Labels
 from deltanas.records import Evaluation, Job, Verdict
 
 REASON_CAP = 300  # characters

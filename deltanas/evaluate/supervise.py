@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from deltanas.evaluate.channel import ChannelClosed, Ending, Limits, Report
-from deltanas.evaluate.jail import Jail, enter_jail
+from deltanas.evaluate.jail.layers import Jail, enter_jail
 
 LOOK_S = 0.05  # how often memory and threads are looked at
 CUDA_BYTES = 4 * 2**30  # resident pages of CUDA's own libraries and context, an estimate

@@ -25,8 +25,8 @@ from deltanas.evaluate.channel import (
     share_arrays,
     share_images,
 )
-from deltanas.evaluate.data import ImageData
-from deltanas.evaluate.tiers import Tier
+from deltanas.evaluate.images.image_data import ImageData
+from deltanas.evaluate.jail.tiers import Tier
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
 

@@ -24,7 +24,6 @@ from typing import Any, NoReturn
 
 import torch
 
-from deltanas.evaluate import huge_pages
 from deltanas.evaluate.channel import (
     GREETING,
     ChannelClosed,
@@ -33,13 +32,14 @@ from deltanas.evaluate.channel import (
     pack,
     receive_message,
 )
-from deltanas.evaluate.child import answer, answer_cap, job_from_message
-from deltanas.evaluate.jail import Jail, prepare
-from deltanas.evaluate.selftest import holes
+from deltanas.evaluate.inside.child import answer, answer_cap, job_from_message
+from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
+from deltanas.evaluate.inside.training_data import TrainingData
+from deltanas.evaluate.jail import huge_pages
+from deltanas.evaluate.jail.layers import Jail, prepare
+from deltanas.evaluate.jail.selftest import holes
+from deltanas.evaluate.jail.tiers import JailError, Tier
 from deltanas.evaluate.supervise import run_child
-from deltanas.evaluate.tiers import JailError, Tier
-from deltanas.evaluate.tiny import TINY, TINY_RECIPE
-from deltanas.evaluate.training_data import TrainingData
 from deltanas.records import Job
 
 TRIAL_S = 300.0  # wall time of a trial in the jail, which takes a moment; busy machines are slow

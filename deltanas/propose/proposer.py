@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
+from deltanas.llm.local import LanguageModel, Reply
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import number_hunks
-from deltanas.propose.llm import LanguageModel, Reply
 from deltanas.propose.prompt import check_template, render_prompt, view_of
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
 from deltanas.records import Baseline, Proposal

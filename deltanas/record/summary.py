@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deltanas.record.names import SUMMARY_KEYS
+from deltanas.report.names import SUMMARY_KEYS
 
 _TEXTS = ("llm", "dataset", "archive", "protocol")
 _COUNTS = ("seed", "attempted", "valid")

@@ -22,14 +22,14 @@ from rich.progress import track
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config import from_hydra, register
-from deltanas.evaluate.data import blank_data
+from deltanas.config.schema import from_hydra, register
 from deltanas.evaluate.executor import LocalExecutor
-from deltanas.propose.llm import TransformersLLM
+from deltanas.evaluate.images.image_data import blank_data
+from deltanas.llm.local import TransformersLLM
 from deltanas.propose.proposer import LLMProposer
 from deltanas.propose.random_edit import random_edit
-from deltanas.record.metrics import wilson_interval
 from deltanas.records import Baseline, Job, Proposal, Verdict, derive_seed
+from deltanas.report.metrics import wilson_interval
 from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
 from deltanas.screen.policy import PolicyError, check_policy
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from deltanas.record.metrics import is_valid
-from deltanas.record.run_folders import SUMMARY, find_runs
+from deltanas.cli.run_folders import SUMMARY, find_runs
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt
+from deltanas.report.metrics import is_valid
 
 HERE = Path(__file__).parent
 ARMS = {"none": "delta", "full_generation": "full generation", "random_edit": "random edit"}

@@ -17,7 +17,7 @@ from pairs import Pair, Trial, best_pairs, read_trials, trial_pairs
 from scipy.stats import kendalltau
 
 from deltanas.archive.lemur import default_path
-from deltanas.record.ranking import Correlation, spearman
+from deltanas.report.ranking import Correlation, spearman
 
 HERE = Path(__file__).parent
 SEEDS = range(20)  # of the bootstrap, to see how far bounds move; figures.csv takes the first

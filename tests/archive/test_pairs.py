@@ -8,7 +8,7 @@ import pytest
 
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.pairs import PER_BASELINE, ArchivePair, improving_pairs
-from tests.archive.conftest import NETWORK, Trials, trial
+from tests.lemur_fixtures import NETWORK, Trials, trial
 
 BODY = "".join(f"        self.layer{i} = nn.Linear(8, 8)\n" for i in range(40))
 

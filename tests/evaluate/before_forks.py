@@ -7,8 +7,8 @@ import os
 import torch
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.data import blank_data
-from deltanas.evaluate.training_data import TrainingData
+from deltanas.evaluate.images.image_data import blank_data
+from deltanas.evaluate.inside.training_data import TrainingData
 from deltanas.evaluate.zygote import rehearse
 
 

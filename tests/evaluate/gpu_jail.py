@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.jail import prepare
-from deltanas.evaluate.selftest import holes
+from deltanas.evaluate.jail.layers import prepare
+from deltanas.evaluate.jail.selftest import holes
+from deltanas.evaluate.jail.tiers import Tier
 from deltanas.evaluate.supervise import run_child
-from deltanas.evaluate.tiers import Tier
 
 LIMITS = Limits(timeout_s=60, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
 

@@ -22,10 +22,10 @@ from deltanas.evaluate import (
     blank_data,
 )
 from deltanas.evaluate.channel import map_arrays, share_arrays, share_images
-from deltanas.evaluate.image_cache import load_source
-from deltanas.evaluate.torchvision_sources import SOURCES
+from deltanas.evaluate.images.cache import load_source
+from deltanas.evaluate.images.sources import SOURCES
 from deltanas.records import Evaluation, Job, Verdict
-from tests.evaluate.miniatures import without_checksums, write_cifar100
+from tests.evaluate.images.miniatures import without_checksums, write_cifar100
 from tests.evaluate.networks import PARAMETERS, RECIPE, make_job, network
 from tests.evaluate.processes import lanes, memory_holds, parents, wait_for
 

@@ -49,7 +49,7 @@ class Canaries:
         return {
             "folder": str(self.folder),
             "secret": str(self.secret),
-            "labels": str(Path(deltanas.evaluate.__file__).parent / "digits.npz"),
+            "labels": str(Path(deltanas.evaluate.__file__).parent / "images" / "digits.npz"),
             "parent": os.getpid(),
             "address": ctypes.addressof(self.memory),
             "victim": self.victim.pid,

@@ -11,7 +11,7 @@ import pytest
 
 from deltanas.evaluate import ImageData, JailError, LocalExecutor, load_data
 from deltanas.evaluate.channel import answer_rows
-from deltanas.evaluate.tiers import choose
+from deltanas.evaluate.jail.tiers import choose
 from tests.evaluate.networks import make_job, network
 from tests.hostile.canaries import Canaries
 from tests.hostile.numbers import NUMBERS

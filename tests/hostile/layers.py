@@ -16,10 +16,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from deltanas.evaluate import landlock, privileges, seccomp
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.jail import address_space, keep_only, limit_resources
-from deltanas.evaluate.syscalls import PR_SET_NO_NEW_PRIVS, call, prctl, this_machine
+from deltanas.evaluate.jail import landlock, privileges, seccomp
+from deltanas.evaluate.jail.layers import address_space, keep_only, limit_resources
+from deltanas.evaluate.jail.syscalls import PR_SET_NO_NEW_PRIVS, call, prctl, this_machine
 from tests.hostile.numbers import NUMBERS
 
 LIMITS = Limits(timeout_s=1, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)

@@ -7,8 +7,8 @@ import sys
 import time
 
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.jail import enter_jail, prepare
-from deltanas.evaluate.tiers import choose
+from deltanas.evaluate.jail.layers import enter_jail, prepare
+from deltanas.evaluate.jail.tiers import choose
 
 LIMITS = Limits(timeout_s=3600, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deltanas.evaluate_cli import main
+from deltanas.cli.evaluate import main
 from deltanas.screen.policy import PolicyError, check_network
 from tests.hostile.attack import Attack
 from tests.hostile.attacks import ATTACKS

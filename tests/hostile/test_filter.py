@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deltanas.evaluate import seccomp
-from deltanas.evaluate.syscalls import MACHINES
+from deltanas.evaluate.jail import seccomp
+from deltanas.evaluate.jail.syscalls import MACHINES
 
 ALLOWED, DENIED, MISSING, KILLED = 0x7FFF0000, 0x50001, 0x50026, 0x80000000
 HEADERS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deltanas.evaluate import landlock, privileges, seccomp
-from deltanas.evaluate.jail import around, readable
+from deltanas.evaluate.jail import landlock, privileges, seccomp
+from deltanas.evaluate.jail.layers import around, readable
 from deltanas.evaluate.supervise import MAX_AHEAD_S
 from tests.evaluate.processes import parents, wait_for
 from tests.hostile.canaries import Canaries
@@ -109,12 +109,12 @@ def test_a_lower_limit_of_core_dumps_stays() -> None:
     """An ordinary user cannot raise it."""
     program = """
 import resource
-from deltanas.evaluate import jail, privileges
+from deltanas.evaluate.jail import layers, privileges
 from deltanas.evaluate.channel import Limits
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 privileges.drop(privileges.plain_id())
 limits = Limits(timeout_s=1, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
-jail.limit_resources(limits, 2**30)
+layers.limit_resources(limits, 2**30)
 print(resource.getrlimit(resource.RLIMIT_CORE))
 """
     done = subprocess.run(
@@ -131,7 +131,7 @@ def test_no_more_is_computed_at_once_than_given() -> None:
 
 
 def test_no_file_with_labels_is_readable(tmp_path: Path) -> None:
-    labels = tmp_path / "lib" / "site-packages" / "deltanas" / "evaluate" / "digits.npz"
+    labels = tmp_path / "lib" / "site-packages" / "deltanas" / "evaluate" / "images" / "digits.npz"
     other = tmp_path / "lib" / "site-packages" / "torch" / "nn"
     for folder in (labels.parent, other):
         folder.mkdir(parents=True)

@@ -15,8 +15,8 @@ from dataclasses import asdict, replace
 
 from deltanas.evaluate import supervise
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.jail import prepare
-from deltanas.evaluate.tiers import Tier
+from deltanas.evaluate.jail.layers import prepare
+from deltanas.evaluate.jail.tiers import Tier
 
 LIMITS = Limits(timeout_s=10, memory_bytes=2**28, threads=1, max_parameters=1, max_macs=1)
 

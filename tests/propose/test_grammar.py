@@ -3,10 +3,10 @@
 import llguidance
 import pytest
 
+from deltanas.llm.local import TransformersLLM
+from deltanas.llm.locked import grammar_tokenizer
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import View
-from deltanas.propose.llm import TransformersLLM
-from deltanas.propose.locked import grammar_tokenizer
 from deltanas.source import frozen_lines
 
 ACT = "-        self.act = nn.ReLU()\n"

@@ -1,0 +1,124 @@
+"""Run directories on disk: which there are below a path, and what each of them holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from deltanas.record.lock import is_being_written
+from deltanas.record.store import RunStore, RunStoreError
+from deltanas.record.summary import SummaryError, read_summary
+from deltanas.report.comparison.groups import FinishedRun, LostRun, State
+from deltanas.report.formats import dotted
+from deltanas.report.metrics import is_valid
+
+STORE, SUMMARY, OVERRIDES = "run.sqlite", "summary.json", ".hydra/overrides.yaml"
+DEPTH = 3  # folders below a path in which runs are looked for: multirun/SWEEP/JOB has two
+
+
+class RunFolderError(ValueError):
+    """A path that does not exist or holds no run; the message names every one of them."""
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """Return the run directories that the paths are or hold, each once, jobs in their order.
+
+    Raises RunFolderError when a path does not exist, is a file, or holds no run.
+    """
+    found: dict[Path, Path] = {}  # by their real place: two paths may lead to one run
+    faults = []
+    for path in paths:
+        if not path.is_dir():
+            faults.append(f"{path} is {'a file' if path.exists() else 'missing'}")
+            continue
+        runs = list(_runs_below(path, DEPTH))
+        if not runs:
+            faults.append(f"{path} holds no run")
+        for run in runs:
+            found.setdefault(run.resolve(), run)
+    if faults:
+        raise RunFolderError(
+            f"{'; '.join(faults)}. A path must be a run directory (with {SUMMARY}, {STORE} or"
+            " .hydra), or a folder of run directories"
+        )
+    return list(found.values())
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a directory is a run's, finished or not."""
+    if any((path / name).exists() for name in (SUMMARY, STORE, OVERRIDES)):
+        return True
+    # a job that broke off before it wrote anything
+    return path.name.isdigit() and (path.parent / "multirun.yaml").exists()
+
+
+def _runs_below(path: Path, depth: int) -> Iterator[Path]:
+    if is_run(path):
+        yield path
+    elif depth:
+        folders = (child for child in path.iterdir() if child.is_dir())
+        for child in sorted(folders, key=_place):
+            if not child.name.startswith("."):
+                yield from _runs_below(child, depth - 1)
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Sort job 10 after job 9."""
+    return int(path.name) if path.name.isdecimal() else -1, path.name
+
+
+def read_run(directory: Path) -> FinishedRun | LostRun:
+    """Return what a run directory holds; one that is broken or not finished is a LostRun."""
+    if is_being_written(directory / STORE):
+        return _lost(directory, State.RUNNING, "a process is writing it")
+    try:
+        summary = read_summary(directory / SUMMARY)
+    except FileNotFoundError:
+        return _lost(directory, State.UNFINISHED, "it has no summary")
+    except (SummaryError, OSError) as error:
+        return _lost(directory, State.FAILED, str(error))
+    try:
+        with RunStore(directory / STORE, read_only=True) as store:
+            settings, cycles = dict(dotted(store.meta("config") or {})), tuple(store.cycles())
+    except (RunStoreError, sqlite3.Error):
+        settings, cycles = {}, ()  # the summary stands for itself
+    return FinishedRun(directory=directory, summary=summary, settings=settings, cycles=cycles)
+
+
+def _lost(directory: Path, state: State, reason: str) -> LostRun:
+    """Return what is known of a run without figures."""
+    settings: dict[str, str] = {}
+    attempted = valid = 0
+    try:
+        with RunStore(directory / STORE, read_only=True) as store:
+            settings = dict(dotted(store.meta("config") or {}))
+            attempts = store.attempts()
+        attempted, valid = len(attempts), sum(map(is_valid, attempts))
+    except (RunStoreError, sqlite3.Error) as error:
+        if (directory / STORE).exists():
+            state, reason = State.FAILED, f"{reason}; {error}"
+    if state is State.UNFINISHED and not attempted:
+        state, reason = State.FAILED, f"{reason}; it ended before its first attempt"
+    elif state is State.UNFINISHED:
+        reason = f"it broke off; deltanas resume={directory} goes on with it"
+    return LostRun(
+        directory=directory,
+        state=state,
+        reason=reason,
+        overrides=_overrides(directory / OVERRIDES),
+        settings=settings,
+        attempted=attempted,
+        valid=valid,
+    )
+
+
+def _overrides(path: Path) -> tuple[str, ...]:
+    """Return the overrides that Hydra recorded, or none where they cannot be read."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()

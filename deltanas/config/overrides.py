@@ -1,0 +1,46 @@
+"""What is wrong with an override, in words that Hydra and OmegaConf leave out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from omegaconf.errors import MissingMandatoryValue
+
+from deltanas.config.schema import Config
+
+_UNKNOWN = re.compile(r"Could not override '([\w.]+)'")
+
+
+def explained(error: Exception) -> str:
+    """Return an error of theirs with its cause, or with the settings that may have been meant."""
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value; it must be given: {error.full_key}=VALUE"
+    text = str(error).partition("\nConfig search path:")[0]
+    if unknown := _UNKNOWN.match(text):
+        name = unknown[1]
+        meant = _like(name.rpartition(".")[2])
+        return f"{unknown[0]}: there is no setting {name}" + (
+            f"; did you mean {' or '.join(meant)}?" if meant else ""
+        )
+    if error.__cause__:
+        text += f": {str(error.__cause__).partition(chr(10))[0]}"
+    return text
+
+
+def _like(word: str) -> list[str]:
+    """Return the dotted names of settings whose last word is nearest to this one."""
+    names = list(_settings(Config()))
+    near = get_close_matches(word, {name.rpartition(".")[2] for name in names}, n=1)
+    return [name for name in names if name.rpartition(".")[2] in near]
+
+
+def _settings(node: Any, prefix: str = "") -> Iterator[str]:
+    for each in fields(node):
+        value = getattr(node, each.name)
+        yield f"{prefix}{each.name}"
+        if is_dataclass(value):
+            yield from _settings(value, f"{prefix}{each.name}.")

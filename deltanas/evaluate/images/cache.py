@@ -1,0 +1,187 @@
+"""Image sets decoded once into one file, which every worker maps instead of reading it.
+
+A set is a folder of the cache: `images.npy`, every image of both parts, and the labels of each
+part in files of their own, as processes that run candidates map the images and must not see
+labels. The images of a part stand in a random order: where torchvision sorts them by class, the
+order would tell the labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from deltanas.evaluate.images.image_data import (
+    DatasetError,
+    ImageData,
+    Images,
+    Labels,
+    Progress,
+    stratified_mask,
+)
+from deltanas.evaluate.images.source import PARTS, Dataset, Part, Source
+
+FORMAT = 2  # of the folder; a new number makes every set be decoded anew
+VALIDATION_SHARE = 0.1  # of the official training images
+IMAGES = "images.npy"  # (N, C, S, S) uint8: the training images, then the test images
+_BLOCK = 512  # images that are decoded together
+
+
+def load_source(
+    source: Source,
+    *,
+    seed: int,
+    image_size: int | None = None,
+    root: Path | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> ImageData:
+    """Return an image set from the cache, decoded into it first where it is not there yet.
+
+    Validation is a tenth of the official training images, every class in its share; the test
+    split is the official one. Arguments and errors as in `load_data`.
+    """
+    size = image_size or source.image_size
+    root = (root or default_root()).expanduser().absolute()
+    folder = (cache_dir or default_cache()) / _key(source, size, root)
+    if not folder.is_dir():
+        _decode(source, root, size, folder, progress or (lambda what, done, total: None))
+    pixels, labels = _open(folder, source, size)
+    count = len(labels["train"])
+    val = stratified_mask(labels["train"], round(VALIDATION_SHARE * count), seed)
+    rows = np.arange(len(pixels), dtype=np.int64)
+    return ImageData(
+        name=source.name,
+        pixels=pixels,
+        train_rows=rows[:count][~val],
+        train_labels=labels["train"][~val],
+        val_rows=rows[:count][val],
+        val_labels=labels["train"][val],
+        test_rows=rows[count:],
+        test_labels=labels["test"],
+        num_classes=source.num_classes,
+        mean=tuple(255 * value for value in source.mean),
+        std=tuple(255 * value for value in source.std),
+    )
+
+
+def default_root() -> Path:
+    """Return the folder of the files of all sets, unless the configuration names another."""
+    return platformdirs.user_data_path("deltanas") / "datasets"
+
+
+def default_cache() -> Path:
+    """Return the folder of the decoded sets."""
+    return platformdirs.user_cache_path("deltanas") / "datasets"
+
+
+def _key(source: Source, image_size: int, root: Path) -> str:
+    place = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]  # other roots may hold other files
+    return f"{source.name}-{image_size}px-v{FORMAT}-{place}"
+
+
+def _open(folder: Path, source: Source, size: int) -> tuple[Images, dict[Part, Labels]]:
+    """Map the images, copy-on-write, and read the labels. Raises DatasetError."""
+    try:
+        pixels = np.load(folder / IMAGES, mmap_mode="c")
+        labels = {part: np.load(folder / f"{part}_labels.npy") for part in PARTS}
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(
+            f"{folder} is damaged ({error}); delete it, and the next run decodes"
+            f" {source.title} anew"
+        ) from error
+    shape = (sum(len(found) for found in labels.values()), source.channels, size, size)
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise DatasetError(
+            f"{folder} is damaged: its images are {pixels.dtype} of shape {pixels.shape}; they"
+            f" must be uint8 of {shape}. Delete it, and the next run decodes {source.title} anew"
+        )
+    return pixels, labels
+
+
+def _decode(source: Source, root: Path, size: int, folder: Path, progress: Progress) -> None:
+    """Write one set into the cache; the folder appears under its name only when it is complete."""
+    transform = _square(source.channels, size)
+    parts = source.open(root, image_size=size, transform=transform, progress=progress)
+    shape = (sum(len(dataset) for dataset in parts.values()), source.channels, size, size)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            new = Path(scratch) / folder.name
+            new.mkdir()
+            with (new / IMAGES).open("wb") as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for part, dataset in parts.items():
+                    labels: list[int] = []
+                    for images, some in _blocks(dataset, partial(source.damaged, root, size)):
+                        file.write(images.tobytes())
+                        labels += some
+                        progress(f"decode {source.title}: {part}", len(labels), len(dataset))
+                    np.save(new / f"{part}_labels.npy", np.array(labels, np.int64))
+                file.flush()
+                os.fsync(file.fileno())
+            _publish(new, folder)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be written: {error.strerror or error};"
+            f" it takes {math.prod(shape) / 1e6:,.0f} MB"
+        ) from error
+
+
+def _blocks(
+    dataset: Dataset, damaged: Callable[[str], DatasetError]
+) -> Iterator[tuple[Images, list[int]]]:
+    """Yield all images, (n, C, S, S), with their labels, in an order that nobody can repeat.
+
+    A set's own order often tells its classes; one drawn from a known seed could be undone.
+    """
+
+    def read(index: int) -> tuple[Images, int]:
+        try:
+            image, label = dataset[index]
+        except (OSError, ValueError, LookupError) as error:
+            raise damaged(f"image {index}: {error}") from error
+        return image, int(label)
+
+    order = np.random.default_rng().permutation(len(dataset)).tolist()
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
+        for start in range(0, len(order), _BLOCK):
+            images, labels = zip(*pool.map(read, order[start : start + _BLOCK]), strict=True)
+            yield np.stack(images), list(labels)
+
+
+def _square(channels: int, size: int) -> Callable[[Any], Images]:
+    """Return what turns a Pillow image into (C, size, size) uint8, as LEMUR's `norm_N` does.
+
+    The shorter side is resized to `size` pixels, bilinear, and the middle is cut out.
+    """
+    from torchvision.transforms import CenterCrop, Resize
+
+    resize, crop = Resize(size), CenterCrop(size)
+
+    def convert(image: Any) -> Images:
+        image = image.convert("L" if channels == 1 else "RGB")
+        if image.size != (size, size):
+            image = crop(resize(image))
+        return np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
+
+    return convert
+
+
+def _publish(new: Path, folder: Path) -> None:
+    try:
+        new.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another run was faster, with the same images
+            raise

@@ -1,0 +1,165 @@
+"""Several runs side by side: what is compared, and the figures of runs that differ in their seeds.
+
+Attempts are pooled over seeds for rates. Other figures are means over seeds, so that a seed with
+more valid candidates does not weigh more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from deltanas.records import CycleSummary
+from deltanas.report.metrics import mean, ratio, wilson_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """A run with a summary; one that was interrupted has one too, over fewer cycles."""
+
+    directory: Path
+    summary: Mapping[str, Any]  # the flat keys of `summary.json`; None: not measured
+    settings: Mapping[str, str]  # its configuration by dotted key; empty: not recorded
+    cycles: tuple[CycleSummary, ...]  # empty: not recorded
+
+
+class State(StrEnum):
+    """Why a run has no figures yet."""
+
+    RUNNING = "running"  # a process is writing it
+    UNFINISHED = "unfinished"  # it broke off with rows; resume=DIRECTORY goes on with it
+    FAILED = "failed"  # it ended before its first attempt, or its summary is broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRun:
+    """A run without figures, and what is known of it. It enters no mean."""
+
+    directory: Path
+    state: State
+    reason: str  # one sentence
+    overrides: tuple[str, ...]  # as given on the command line
+    settings: Mapping[str, str]  # as in FinishedRun
+    attempted: int = 0  # rows so far
+    valid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupKey:
+    """What the runs of a group have in common."""
+
+    llm: str
+    dataset: str
+    archive: str
+    protocol: str
+    ablation: str
+    variant: str = ""  # other settings in which it differs from groups of the same names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """One figure over seeds."""
+
+    mean: float
+    smallest: float
+    largest: float
+    n: int  # seeds that measured it
+    low: float | None  # Student's 95 % interval of the mean; None where seeds do not differ
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Runs that differ in their seeds only."""
+
+    key: GroupKey
+    runs: tuple[FinishedRun, ...]  # one a seed, in the order of their seeds; at least one
+    repeats: tuple[FinishedRun, ...] = ()  # further runs of these seeds; they count nowhere
+
+    def total(self, figure: str) -> float | None:
+        """Return the sum of a figure over the runs, or None where one of them lacks it."""
+        values = [run.summary[figure] for run in self.runs]
+        return None if None in values else math.fsum(values)
+
+    def spread(self, figure: str) -> Spread | None:
+        """Return the mean of a figure over the seeds that measured it, and how it varies."""
+        return spread(run.summary[figure] for run in self.runs)
+
+    def mean(self, figure: str) -> float | None:
+        """Return the mean of a figure over the seeds that measured it."""
+        return mean(run.summary[figure] for run in self.runs)
+
+    @property
+    def attempted(self) -> int:
+        """Attempts of all seeds."""
+        return sum(int(run.summary["attempted"]) for run in self.runs)
+
+    @property
+    def valid(self) -> int:
+        """Valid attempts of all seeds."""
+        return sum(int(run.summary["valid"]) for run in self.runs)
+
+    @property
+    def valid_rate(self) -> float | None:
+        """Share of valid attempts among those of all seeds."""
+        return ratio(self.valid, self.attempted)
+
+    @property
+    def valid_interval(self) -> tuple[float | None, float | None]:
+        """Wilson's 95 % interval of the pooled rate: attempts count as independent."""
+        return wilson_interval(self.valid, self.attempted) if self.attempted else (None, None)
+
+    @property
+    def valid_rate_excl_infra(self) -> float | None:
+        """The pooled rate without infrastructure failures in its denominator."""
+        failures = self.total("infrastructure_failures")
+        return None if failures is None else ratio(self.valid, self.attempted - int(failures))
+
+    @property
+    def useful_rate(self) -> float | None:
+        """Share of useful attempts among those of all seeds."""
+        counted = [run.summary for run in self.runs if run.summary["attempted"]]
+        if any(summary["useful_rate"] is None for summary in counted):
+            return None
+        useful = math.fsum(summary["useful_rate"] * summary["attempted"] for summary in counted)
+        return ratio(round(useful), self.attempted)
+
+    @property
+    def best_accuracy(self) -> float | None:
+        """Best first-epoch accuracy of any seed, on the test split."""
+        values = (run.summary["best_first_epoch_accuracy"] for run in self.runs)
+        return max((value for value in values if value is not None), default=None)
+
+    @property
+    def seconds_per_valid(self) -> float | None:
+        """Wall seconds of all runs for each of their valid attempts."""
+        seconds = self.total("wall_seconds")
+        return seconds / self.valid if seconds is not None and self.valid else None
+
+    @property
+    def written_per_attempt(self) -> float | None:
+        """Tokens that the LLM wrote for each attempt; None where it wrote none."""
+        tokens = self.total("output_tokens")
+        return tokens / self.attempted if tokens and self.attempted else None
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Return mean, range and Student's 95 % interval of the measured values; None without any."""
+    measured = [value for value in values if value is not None]
+    if not measured:
+        return None
+    n, centre = len(measured), fmean(measured)
+    low = high = None
+    if len(set(measured)) > 1:  # equal seeds would claim an interval of no width
+        from scipy.special import stdtrit
+
+        margin = float(stdtrit(n - 1, 0.975)) * stdev(measured) / math.sqrt(n)
+        low, high = centre - margin, centre + margin
+    return Spread(
+        mean=centre, smallest=min(measured), largest=max(measured), n=n, low=low, high=high
+    )

@@ -1,0 +1,185 @@
+"""What a comparison leaves behind: a table on the terminal, one HTML page, one CSV file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from deltanas.record.summary import write_text
+from deltanas.report.comparison import plots
+from deltanas.report.comparison.cells import Cell, Table
+from deltanas.report.comparison.cross_table import cross_tables
+from deltanas.report.comparison.csv_file import comparison_csv
+from deltanas.report.comparison.grouping import common, labels
+from deltanas.report.comparison.groups import FinishedRun, Group, LostRun
+from deltanas.report.comparison.paper import caveats
+from deltanas.report.comparison.tables import tables
+from deltanas.report.pages import Plot, render
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+PAGE, FIGURES = "comparison.html", "comparison.csv"
+NAME_WIDTH = 20  # columns of a terminal that the names of groups keep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ListedRun:
+    """One finished run in the list of the page."""
+
+    group: str
+    run: FinishedRun
+    place: str
+    link: str  # to its report, from the page; empty where there is none
+    repeated: bool
+
+
+def write_comparison(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> None:
+    """Write `comparison.html` and `comparison.csv` into a folder, which is made if missing.
+
+    Raises OSError when that is impossible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / FIGURES, comparison_csv(groups, lost))
+    write_text(folder / PAGE, render("comparison/page.html.j2", _context(groups, lost, folder)))
+
+
+def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> dict[str, object]:
+    keys = [group.key for group in groups]
+    return {
+        "facts": {
+            "finished runs": sum(len(group.runs) + len(group.repeats) for group in groups),
+            "groups": len(groups),
+            "without figures": len(lost),
+            **common(keys),
+        },
+        "tables": tables(groups) if groups else [],
+        "cross_tables": cross_tables(groups),
+        "caveats": caveats(keys),
+        "group_plots": _group_plots(groups),
+        "curves": _curves(groups),
+        "runs": _listed(groups, folder),
+        "lost": [(run, _place(run.directory, folder)) for run in lost],
+    }
+
+
+def _group_plots(groups: Sequence[Group]) -> list[Plot]:
+    return [
+        Plot(
+            title="Valid rate",
+            svg=plots.valid_rates_plot(groups),
+            caption="Of the attempts of all seeds; the bar is Wilson's 95 % interval. Small dots"
+            " are seeds.",
+        ),
+        Plot(
+            title="First-epoch accuracy",
+            svg=plots.accuracies_plot(groups),
+            caption="Test split after one epoch, valid candidates; the bar is the range of seeds.",
+        ),
+    ]
+
+
+def _curves(groups: Sequence[Group]) -> list[list[Plot]]:
+    """Return one pair of plots for each LLM, dataset, archive and protocol."""
+    panels = plots.panels(groups)
+    names = labels([members[0].key for members in panels]) if len(panels) > 1 else [""]
+    found = []
+    for i, (name, members) in enumerate(zip(names, panels, strict=False)):
+        where = f": {name}" if name else ""
+        left_out = len(members) - plots.CURVES
+        rest = f" {left_out} more groups are left out." if left_out > 0 else ""
+        caption = f"Mean over seeds by cycle; the band is the range of seeds.{rest}"
+        valid, accuracy = (
+            plots.valid_curves(members, f"valid-{i}"),
+            plots.accuracy_curves(members, f"accuracy-{i}"),
+        )
+        found.append(
+            [
+                Plot(title=f"Valid rate{where}", svg=valid, caption=caption),
+                Plot(title=f"First-epoch accuracy{where}", svg=accuracy, caption=caption),
+            ]
+        )
+    return found
+
+
+def _listed(groups: Sequence[Group], folder: Path) -> list[_ListedRun]:
+    names = labels([group.key for group in groups])
+    return [
+        _ListedRun(
+            group=name,
+            run=run,
+            place=_place(run.directory, folder),
+            link=_link(run, folder),
+            repeated=run in group.repeats,
+        )
+        for name, group in zip(names, groups, strict=True)
+        for run in (*group.runs, *group.repeats)
+    ]
+
+
+def _place(directory: Path, folder: Path) -> str:
+    """Return a run's path as seen from beside the folder of the page: `sweep/3`."""
+    beside = folder.resolve().parent
+    path = directory.resolve()
+    return path.relative_to(beside).as_posix() if path.is_relative_to(beside) else str(path)
+
+
+def _link(run: FinishedRun, folder: Path) -> str:
+    report = run.directory / "report.html"
+    if not report.is_file():
+        return ""
+    return quote(Path(os.path.relpath(report.resolve(), folder.resolve())).as_posix())
+
+
+def print_comparison(groups: Sequence[Group], lost: Sequence[LostRun], console: Console) -> None:
+    """Print the tables, what keeps the paper's figures apart, and the runs without figures."""
+    from rich.text import Text
+
+    for table in [*(tables(groups) if groups else []), *cross_tables(groups)]:
+        console.print(Text(f"\n{table.title}", style="bold"))
+        console.print(Text(table.caption, style="dim"))
+        console.print(_rich(table))
+    shared = ", ".join(
+        f"{name} {value}" for name, value in common([g.key for g in groups]).items()
+    )
+    if shared:
+        console.print(Text(f"\nAll groups: {shared}", style="dim"))
+    for note in caveats([group.key for group in groups]):
+        console.print(Text(f"* {note}", style="dim"))
+    for run in lost:
+        console.print(Text.assemble("\n", (f"{run.state.value}", "red"), f"  {run.directory}"))
+        console.print(Text(f"  {_known(run)}", style="dim"))
+
+
+def _known(run: LostRun) -> str:
+    """Return in one line what is known of a run without figures."""
+    rows = f"{run.attempted} attempts so far, {run.valid} valid"
+    overrides = " ".join(run.overrides) or "not recorded"
+    return f"{run.reason}; {rows}; overrides: {overrides}"
+
+
+def _rich(table: Table) -> RichTable:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = [i for i, head in enumerate(table.heads) if not head.wide]
+    view = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    names = max((len(row.cells[0].text) for row in table.rows), default=0)
+    for head in (table.heads[i] for i in shown):
+        if head.left:
+            view.add_column(head.title, min_width=min(names, NAME_WIDTH), overflow="fold")
+        else:
+            view.add_column(head.title, justify="right", overflow="fold")
+    for row in table.rows:
+        texts = [_text(row.cells[i], table.notes_on_terminal) for i in shown]
+        view.add_row(*map(Text, texts), style="dim" if row.paper else None)
+    return view
+
+
+def _text(cell: Cell, notes: bool) -> str:
+    return f"{cell.text} ({cell.note})" if cell.note and notes else cell.text

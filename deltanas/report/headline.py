@@ -1,0 +1,115 @@
+"""The headline figures of a run in words: what the report and the console both say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from deltanas.records import Stage
+from deltanas.report.formats import (
+    NOT_MEASURED,
+    count,
+    decimal,
+    percent,
+    percent_range,
+    points,
+)
+from deltanas.report.metrics import wilson_interval
+
+STAGES = ("start", *get_args(Stage), "study")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One headline figure: what it is, its value, and what to know beside it."""
+
+    title: str
+    value: str
+    note: str
+
+
+def headline(summary: Mapping[str, Any]) -> list[Figure]:
+    """Return the headline figures from the flat keys of `summary.json`, in reading order."""
+    return [
+        Figure(title="Valid rate", value=percent(summary["valid_rate"]), note=_valid(summary)),
+        Figure(
+            title="Useful rate",
+            value=percent(summary["useful_rate"]),
+            note="valid, better than the majority class, and admitted to the pool",
+        ),
+        Figure(
+            title="Mean first-epoch accuracy",
+            value=percent(summary["mean_first_epoch_accuracy"]),
+            note="test split, over valid candidates",
+        ),
+        Figure(
+            title="Best first-epoch accuracy",
+            value=percent(summary["best_first_epoch_accuracy"]),
+            note="test split; reported, never selected on",
+        ),
+        Figure(
+            title="Mean gain",
+            value=points(summary["mean_gain"]),
+            note="proxy accuracy over the parent's, same recipe and seed",
+        ),
+        Figure(title="Delta length", value=_lines(summary), note=_reduction(summary)),
+        Figure(
+            title="Spearman ρ", value=decimal(summary["spearman_rho"], 2), note=_study(summary)
+        ),
+        Figure(
+            title="Tokens written",
+            value=count(summary["output_tokens"]),
+            note=f"after {count(summary['prompt_tokens'])} tokens of prompts",
+        ),
+    ]
+
+
+def stages(summary: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return (stage, seconds, share of all stages) of those that took time, in their order."""
+    seconds = {name: summary[f"seconds_{name}"] for name in STAGES}
+    total = sum(value for value in seconds.values() if value)
+    return [(name, value, value / total) for name, value in seconds.items() if value]
+
+
+def _valid(summary: Mapping[str, Any]) -> str:
+    note = f"{summary['valid']} of {summary['attempted']} attempts"
+    if summary["valid_rate"] is not None:
+        interval = percent_range(summary["valid_rate_low"], summary["valid_rate_high"])
+        note += f"; 95 % interval {interval}"
+    failures = summary["infrastructure_failures"]
+    counted = summary["attempted"] - (failures or 0)
+    if failures and counted:
+        rate = percent(summary["valid_rate_excl_infra"])
+        interval = percent_range(*wilson_interval(summary["valid"], counted))
+        note += (
+            f"; {rate} (95 % interval {interval})"
+            f" without {failures} infrastructure failure{'s'[: failures > 1]}"
+        )
+    elif failures:
+        note += "; the machine failed every one"
+    return note
+
+
+def _lines(summary: Mapping[str, Any]) -> str:
+    lines = summary["mean_delta_lines"]
+    return NOT_MEASURED if lines is None else f"{decimal(lines)} lines"
+
+
+def _reduction(summary: Mapping[str, Any]) -> str:
+    parts = [
+        f"{percent(summary[key])} fewer {unit}"
+        for key, unit in (("reduction_lines", "lines"), ("reduction_tokens", "tokens"))
+        if summary[key] is not None
+    ]
+    if not parts:
+        return "no whole networks to compare with"
+    return f"{' and '.join(parts)} than the whole networks"
+
+
+def _study(summary: Mapping[str, Any]) -> str:
+    n = summary["spearman_n"]
+    if summary["spearman_rho"] is None:
+        return f"needs at least 4 finalists that differ; {n} could be ranked"
+    low, high = decimal(summary["spearman_low"], 2), decimal(summary["spearman_high"], 2)
+    return f"proxy against full training, n\u00a0=\u00a0{n}; 95 % interval {low} to {high}"

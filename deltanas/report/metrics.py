@@ -1,0 +1,241 @@
+"""The figures of a run, from its rows: pure functions of frozen values.
+
+Definitions: an attempt is *valid* when one epoch of training completed, *useful* when it is also
+better than the majority class and was admitted to the pool. What was not measured is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist, fmean
+
+from deltanas.records import Attempt, CycleSummary, Finalist, Stage, Verdict
+from deltanas.report import names
+from deltanas.report.ranking import proxy_fidelity
+
+
+def is_valid(attempt: Attempt) -> bool:
+    """Tell whether the attempt trained for one epoch, or stands on the score of an equal one."""
+    return attempt.verdict is Verdict.TRAINED
+
+
+def is_useful(attempt: Attempt) -> bool:
+    """Tell whether the attempt is valid, beats the majority class, and joined the pool."""
+    return is_valid(attempt) and not attempt.degenerate and attempt.admitted
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that were measured, or None where there are none."""
+    measured = [value for value in values if value is not None]
+    return fmean(measured) if measured else None
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """Return part / whole, or None for an empty whole."""
+    return part / whole if whole else None
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval for a rate (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < confidence < 1.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"0 <= successes <= n and n >= 1 must hold, found {successes} of {n}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate = successes / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    margin = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, centre - margin)
+    high = 1.0 if successes == n else min(1.0, centre + margin)
+    return low, high
+
+
+def summarise_cycle(
+    cycle: int,
+    attempts: Sequence[Attempt],
+    *,
+    tune_loss_before: float | None = None,
+    tune_loss_after: float | None = None,
+    adapter_kept: bool | None = None,
+    seconds: Mapping[Stage, float] | None = None,
+) -> CycleSummary:
+    """Return what one cycle's attempts came to.
+
+    `seconds` is the wall time of its stages; without it the times of the rows are added up.
+    Raises ValueError when an attempt belongs to another cycle.
+    """
+    strangers = [attempt.attempt_id for attempt in attempts if attempt.cycle != cycle]
+    if strangers:
+        raise ValueError(f"cycle {cycle} cannot count attempts of others: {strangers}")
+    valid = [attempt for attempt in attempts if is_valid(attempt)]
+    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
+    if seconds is None:
+        seconds = {
+            "generate": math.fsum(attempt.seconds_generate for attempt in attempts),
+            "evaluate": math.fsum(attempt.seconds_evaluate for attempt in attempts),
+        }
+    return CycleSummary(
+        cycle=cycle,
+        attempted=len(attempts),
+        valid=len(valid),
+        useful=sum(map(is_useful, attempts)),
+        admitted=sum(attempt.admitted for attempt in attempts),
+        infrastructure_failures=_infrastructure_failures(attempts),
+        mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
+        best_first_epoch_accuracy=_best(comparable),
+        mean_gain=mean(a.gain for a in comparable),
+        mean_delta_lines=mean(a.delta_lines for a in attempts),
+        mean_delta_tokens=mean(a.delta_tokens for a in attempts),
+        tune_loss_before=tune_loss_before,
+        tune_loss_after=tune_loss_after,
+        adapter_kept=adapter_kept,
+        seconds_baselines=seconds.get("baselines", 0.0),
+        seconds_generate=seconds.get("generate", 0.0),
+        seconds_screen=seconds.get("screen", 0.0),
+        seconds_evaluate=seconds.get("evaluate", 0.0),
+        seconds_tune=seconds.get("tune", 0.0),
+        seconds_record=seconds.get("record", 0.0),
+    )
+
+
+def cycles_of(finished: Sequence[CycleSummary], attempts: Sequence[Attempt]) -> list[CycleSummary]:
+    """Return the finished cycles and, where a run broke off inside one, what is there of it."""
+    rest = [attempt for attempt in attempts if attempt.cycle == len(finished)]
+    return [*finished, summarise_cycle(len(finished), rest)] if rest else list(finished)
+
+
+def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
+    """Return one cycle's measured figures under the names of `names`; the rest is left out."""
+    figures: dict[str, float | None] = {
+        names.CYCLE: summary.cycle,
+        names.VALID_RATE: ratio(summary.valid, summary.attempted),
+        names.USEFUL_RATE: ratio(summary.useful, summary.attempted),
+        names.MEAN_FIRST_EPOCH_ACCURACY: summary.mean_first_epoch_accuracy,
+        names.BEST_FIRST_EPOCH_ACCURACY: summary.best_first_epoch_accuracy,
+        names.MEAN_GAIN: summary.mean_gain,
+        names.DELTA_LINES: summary.mean_delta_lines,
+        names.DELTA_TOKENS: summary.mean_delta_tokens,
+        names.ADMITTED: summary.admitted,
+        names.INFRASTRUCTURE_FAILURES: summary.infrastructure_failures,
+        names.SECONDS_BASELINES: summary.seconds_baselines,
+        names.SECONDS_GENERATE: summary.seconds_generate,
+        names.SECONDS_SCREEN: summary.seconds_screen,
+        names.SECONDS_EVALUATE: summary.seconds_evaluate,
+        names.SECONDS_TUNE: summary.seconds_tune,
+        names.SECONDS_RECORD: summary.seconds_record,
+        names.TUNE_LOSS_BEFORE: summary.tune_loss_before,
+        names.TUNE_LOSS_AFTER: summary.tune_loss_after,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def study_metrics(summary: Mapping[str, object]) -> dict[str, float]:
+    """Return the measured figures of the finalists' study, from the flat keys of a summary."""
+    figures = {
+        names.SPEARMAN_RHO: summary["spearman_rho"],
+        names.SPEARMAN_LOW: summary["spearman_low"],
+        names.SPEARMAN_HIGH: summary["spearman_high"],
+        names.SPEARMAN_N: summary["spearman_n"],
+    }
+    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
+
+
+def run_summary(
+    *,
+    run_id: str,
+    llm: str,
+    dataset: str,
+    archive: str,
+    protocol: str,
+    ablation: str | None,
+    seed: int,
+    attempts: Sequence[Attempt],
+    cycles: Sequence[CycleSummary],
+    finalists: Sequence[Finalist],
+    wall_seconds: float,
+    seconds_start: float | None = None,
+    seconds_study: float | None = None,
+) -> dict[str, object]:
+    """Return the flat keys of `summary.json`, in the order of `names.SUMMARY_KEYS`.
+
+    Rates and accuracies are in [0, 1]; what was not measured is None.
+    """
+    attempted = len(attempts)
+    valid = [attempt for attempt in attempts if is_valid(attempt)]
+    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
+    infrastructure = _infrastructure_failures(attempts)
+    spent = cycles_of(cycles, attempts)
+    low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
+    delta_lines = mean(a.delta_lines for a in attempts)
+    delta_tokens = mean(a.delta_tokens for a in attempts)
+    full_lines = mean(a.full_lines for a in attempts)
+    study = proxy_fidelity(finalists, seed)
+    return {
+        "run_id": run_id,
+        "llm": llm,
+        "dataset": dataset,
+        "archive": archive,
+        "protocol": protocol,
+        "ablation": ablation,
+        "seed": seed,
+        "cycles": len(cycles),
+        "attempted": attempted,
+        "valid": len(valid),
+        "valid_rate": ratio(len(valid), attempted),
+        "valid_rate_low": low,
+        "valid_rate_high": high,
+        "valid_rate_excl_infra": ratio(len(valid), attempted - infrastructure),
+        "useful_rate": ratio(sum(map(is_useful, attempts)), attempted),
+        "infrastructure_failures": infrastructure,
+        "mean_first_epoch_accuracy": mean(a.first_epoch_accuracy for a in comparable),
+        "best_first_epoch_accuracy": _best(comparable),
+        "mean_gain": mean(a.gain for a in comparable),
+        "mean_delta_lines": delta_lines,
+        "mean_delta_tokens": delta_tokens,
+        "mean_full_lines": full_lines,
+        "reduction_lines": _reduction(delta_lines, full_lines),
+        "reduction_tokens": _reduction(delta_tokens, mean(a.full_tokens for a in attempts)),
+        "spearman_rho": study.rho,
+        "spearman_low": study.low,
+        "spearman_high": study.high,
+        "spearman_n": study.n,
+        "prompt_tokens": sum(a.prompt_tokens for a in attempts),
+        "output_tokens": sum(a.output_tokens for a in attempts),
+        "wall_seconds": wall_seconds,
+        "seconds_start": seconds_start,
+        "seconds_baselines": math.fsum(c.seconds_baselines for c in spent),
+        "seconds_generate": math.fsum(c.seconds_generate for c in spent),
+        "seconds_screen": math.fsum(c.seconds_screen for c in spent),
+        "seconds_evaluate": math.fsum(c.seconds_evaluate for c in spent),
+        "seconds_tune": math.fsum(c.seconds_tune for c in spent),
+        "seconds_record": math.fsum(c.seconds_record for c in spent),
+        "seconds_study": seconds_study,
+        "verdicts": count_verdicts(attempts),
+    }
+
+
+def count_verdicts(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """Return how many attempts ended with each verdict, zeros included, in the gates' order."""
+    counts = {verdict.value: 0 for verdict in Verdict}
+    for attempt in attempts:
+        counts[attempt.verdict.value] += 1
+    return counts
+
+
+def _infrastructure_failures(attempts: Iterable[Attempt]) -> int:
+    return sum(attempt.verdict is Verdict.INFRASTRUCTURE for attempt in attempts)
+
+
+def _best(valid: Iterable[Attempt]) -> float | None:
+    measured = [a.first_epoch_accuracy for a in valid if a.first_epoch_accuracy is not None]
+    return max(measured, default=None)
+
+
+def _reduction(mean_delta: float | None, mean_full: float | None) -> float | None:
+    if mean_delta is None or not mean_full:
+        return None
+    return 1 - mean_delta / mean_full

@@ -1,0 +1,133 @@
+"""`deltanas-evaluate` ends in a verdict and one JSON object, or in one message."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deltanas.archive.builtin_archive import source
+from deltanas.cli.evaluate import main
+from deltanas.records import Verdict
+
+NETWORK = source("plain_cnn_bn")
+KEYS = [
+    "verdict",
+    "reason",
+    "first_epoch_accuracy",
+    "proxy_accuracy",
+    "parameters",
+    "macs",
+    "seconds",
+]
+
+
+class Program:
+    """Runs the program on a network's source and returns what it found."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capsys = folder, capsys
+
+    def __call__(self, code: str | bytes, *overrides: str) -> tuple[dict[str, Any], str]:
+        path = self.folder / "net.py"
+        path.write_bytes(code if isinstance(code, bytes) else code.encode())
+        assert main([str(path), *overrides]) == 0
+        *shown, last = self.capsys.readouterr().out.splitlines()
+        found = json.loads(last, parse_constant=pytest.fail)
+        assert list(found) == KEYS
+        assert shown[0].startswith(f"{found['verdict']}: ")
+        return found, "\n".join(shown)
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(tmp_path, capsys)
+
+
+def test_a_network_trains(evaluate: Program) -> None:
+    found, shown = evaluate(NETWORK, "dataset=digits", "executor.threads=1", "recipe.lr=0.05")
+    assert found["verdict"] == "trained"
+    assert 0.5 < found["proxy_accuracy"] <= 1
+    assert 0.5 < found["first_epoch_accuracy"] <= 1
+    assert found["parameters"] > 1000
+    assert found["macs"] > 1000
+    assert 0 < found["seconds"] < 60
+    assert "lr          0.05" in shown
+    assert "MiB" in shown
+
+
+def test_limits_hold(evaluate: Program) -> None:
+    found, _ = evaluate(f"while True:\n    pass\n{NETWORK}", "protocol.timeout_s=1")
+    assert found["verdict"] == "timed_out"
+    assert found["proxy_accuracy"] is None
+    assert found["seconds"] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict.INTERFACE, ""),
+        (Verdict.SYNTAX, b"\xff\xfe\x00\x01"),
+        (Verdict.SYNTAX, NETWORK + "x = (\n"),
+        (Verdict.INTERFACE, "x = 1\n"),
+        (Verdict.POLICY, f"import os\nos.remove('x')\n{NETWORK}"),
+        (Verdict.POLICY, f"x = open('\x1b[2J')\n{NETWORK}"),
+    ],
+)
+def test_what_the_screen_refuses_is_a_verdict(
+    verdict: Verdict, code: str | bytes, evaluate: Program
+) -> None:
+    found, shown = evaluate(code)
+    assert found["verdict"] == verdict
+    assert found["reason"]
+    assert found["seconds"] is None
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("llm=mistrl",), "Could not find 'llm/mistrl'; Available options in 'llm': custom;"),
+        (("cyles=3",), "Could not override 'cyles'"),
+        (("protocol.timeout_s=-1",), "protocol.timeout_s=-1.0 is out of range; .* above 0"),
+        (("dataset=six",), "dataset=six has 6 image sets; name one of them: dataset=cifar10"),
+        (("dataset=mnist", "dataset.root=/nowhere"), "MNIST is not in /nowhere"),
+        (("recipe.lr=fast",), "'fast' .* could not be converted to Float; full_key: recipe.lr"),
+        (("recipe.depth=3",), "Key 'depth' not in"),
+        (("recipe.batch=0", "recipe.lr=nan"), "recipe.lr=nan is .*; recipe.batch=0 is out of"),
+        (("seed=1,2",), "Ambiguous value"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(
+    words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(NETWORK)
+    assert main([str(path), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deltanas-evaluate: ")
+    assert re.search(message, line), line
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, message in ((tmp_path / "none.py", "does not exist"), (tmp_path, "is not a file")):
+        assert main([str(path)]) == 2
+        assert f"deltanas-evaluate: {path} {message}" in capsys.readouterr().err
+
+
+def test_help_and_refusals_load_nothing_heavy(tmp_path: Path) -> None:
+    heavy = ["torch", "lightning", "transformers", "wandb", "matplotlib"]
+    code = (
+        "import sys; from deltanas.cli.evaluate import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        f"except SystemExit:\n    pass\nprint([name for name in {heavy} if name in sys.modules])"
+    )
+    for words in (["--help"], [str(tmp_path / "none.py")]):
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,75 @@
+"""What the terminal shows: a table with honest blanks, and few lines in log files."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from deltanas.records import CycleSummary
+from deltanas.report.console import CycleProgress, TaskProgress, print_summary
+from deltanas.report.metrics import summarise_cycle
+
+
+def _plain(width: int = 120) -> tuple[Console, io.StringIO]:
+    text = io.StringIO()
+    return Console(file=text, width=width, force_terminal=False), text
+
+
+def test_the_table_shows_every_cycle_and_headline(
+    summary: dict[str, object], cycles: list[CycleSummary]
+) -> None:
+    console, text = _plain()
+    print_summary(summary, [*cycles, summarise_cycle(2, [])], console)
+    shown = text.getvalue().replace("\u00a0", " ")
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert "2/4" in rows["0"]
+    assert "1.500 → 1.250" in rows["0"]
+    assert "1.250 → 1.500 undone" in rows["1"]
+    assert rows["2"].split() == ["2", "0/0", "0", "–", "–", "–", "–", "–"]
+    assert "62.5 %" in rows["Valid"]
+    assert "0.80" in rows["Spearman"]
+    assert "1 min 30 s" in rows["Time"]
+
+
+def test_without_a_terminal_only_finished_cycles_are_printed(cycles: list[CycleSummary]) -> None:
+    console, text = _plain(40)
+    with CycleProgress(console, cycles=2) as progress:
+        for cycle in cycles:
+            progress.begin(f"cycle {cycle.cycle}: evaluate", total=4)
+            for _ in range(4):
+                progress.advance()
+            progress.end_cycle(cycle)
+        progress.say("[finalists] done")
+    lines = text.getvalue().splitlines()
+    assert [line[:7] for line in lines] == ["cycle 0", "cycle 1", "[finali"]
+    assert "2/4 valid" in lines[0]
+
+
+def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSummary]) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=100, force_terminal=True)
+    with CycleProgress(console, cycles=3, done=1) as progress:
+        progress.begin("cycle 1: evaluate", total=12)
+        progress.advance(5)
+    assert "cycle 1: evaluate" in text.getvalue()
+    assert "5/12" in text.getvalue()
+    assert "1/3" in text.getvalue()
+
+
+def test_without_a_terminal_every_task_is_one_line() -> None:
+    console, text = _plain(40)
+    with TaskProgress(console) as progress:
+        progress("download MNIST to [here]", 0, 0)
+        for done in (1, 2):
+            progress("decode MNIST: train", done, 2)
+    assert text.getvalue().splitlines() == ["download MNIST to [here]", "decode MNIST: train"]
+
+
+def test_on_a_terminal_a_counted_task_is_a_bar() -> None:
+    text = io.StringIO()
+    with TaskProgress(Console(file=text, width=100, force_terminal=True)) as progress:
+        progress("download MNIST to [here]", 0, 0)
+        assert text.getvalue() == "download MNIST to [here]\n"  # torchvision's own bar is next
+        progress("decode MNIST: train", 7, 9)
+    assert "7/9" in text.getvalue()

@@ -1,0 +1,235 @@
+"""The figures of a run: definitions, intervals, and None for what was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deltanas.records import Attempt, CycleSummary, Verdict
+from deltanas.report import names
+from deltanas.report.metrics import (
+    cycle_metrics,
+    is_useful,
+    run_summary,
+    study_metrics,
+    summarise_cycle,
+    wilson_interval,
+)
+
+KEYS = [
+    "run_id",
+    "llm",
+    "dataset",
+    "archive",
+    "protocol",
+    "ablation",
+    "seed",
+    "cycles",
+    "attempted",
+    "valid",
+    "valid_rate",
+    "valid_rate_low",
+    "valid_rate_high",
+    "valid_rate_excl_infra",
+    "useful_rate",
+    "infrastructure_failures",
+    "mean_first_epoch_accuracy",
+    "best_first_epoch_accuracy",
+    "mean_gain",
+    "mean_delta_lines",
+    "mean_delta_tokens",
+    "mean_full_lines",
+    "reduction_lines",
+    "reduction_tokens",
+    "spearman_rho",
+    "spearman_low",
+    "spearman_high",
+    "spearman_n",
+    "prompt_tokens",
+    "output_tokens",
+    "wall_seconds",
+    "seconds_start",
+    "seconds_baselines",
+    "seconds_generate",
+    "seconds_screen",
+    "seconds_evaluate",
+    "seconds_tune",
+    "seconds_record",
+    "seconds_study",
+    "verdicts",
+]
+COUNTS = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
+)
+def test_wilson_matches_published_values(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(COUNTS)
+def test_wilson_is_the_interval_of_scipy(counts: tuple[int, int]) -> None:
+    from scipy.stats import binomtest
+
+    expected = binomtest(*counts).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@given(COUNTS, st.floats(0.5, 0.99))
+def test_wilson_holds_the_rate_within_bounds(counts: tuple[int, int], confidence: float) -> None:
+    successes, n = counts
+    low, high = wilson_interval(successes, n, confidence)
+    assert 0 <= low <= successes / n <= high <= 1
+    wider = wilson_interval(successes, n, 0.995)
+    assert wider[0] <= low
+    assert high <= wider[1]
+    if successes < n:
+        more = wilson_interval(successes + 1, n, confidence)
+        assert more[0] > low
+        assert more[1] >= high
+
+
+def test_who_learned_for_longer_is_valid_but_in_no_accuracy(
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    rows = [make_attempt(0, 0), make_attempt(0, 1, first_epoch_accuracy=0.99, overworked=True)]
+    found = summarise_cycle(0, rows)
+    assert found.valid == 2
+    assert found.mean_first_epoch_accuracy == rows[0].first_epoch_accuracy
+    assert found.best_first_epoch_accuracy == rows[0].first_epoch_accuracy
+    assert found.mean_gain == rows[0].gain
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 4)])
+def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match=f"found {successes} of {n}"):
+        wilson_interval(successes, n)
+
+
+def test_summary_has_exactly_the_keys_of_the_contract(summary: dict[str, object]) -> None:
+    assert list(summary) == KEYS
+    assert list(names.SUMMARY_KEYS) == KEYS
+    verdicts = summary["verdicts"]
+    assert isinstance(verdicts, dict)
+    assert list(verdicts) == [verdict.value for verdict in Verdict]
+    assert sum(verdicts.values()) == summary["attempted"]
+    assert verdicts["syntax"] == 0
+
+
+def test_summary_follows_the_definitions(summary: dict[str, object]) -> None:
+    expected = {
+        "attempted": 8,
+        "valid": 5,
+        "valid_rate": 5 / 8,
+        "valid_rate_excl_infra": 5 / 7,
+        "useful_rate": 2 / 8,
+        "infrastructure_failures": 1,
+        "mean_first_epoch_accuracy": (0.5 + 0.1 + 0.875 + 0.5 + 0.5) / 5,
+        "best_first_epoch_accuracy": 0.875,
+        "mean_gain": (0.125 * 4 - 0.3) / 5,
+        "mean_delta_lines": 6.0,
+        "mean_full_lines": 60.0,
+        "reduction_lines": 0.9,
+        "reduction_tokens": 0.85,
+        "spearman_rho": 0.8,
+        "spearman_n": 4,
+        "prompt_tokens": 800,
+        "output_tokens": 512,
+        "seconds_start": 10.0,
+        "seconds_baselines": 16.0,
+        "seconds_generate": 4.0,
+        "seconds_screen": 1.0,
+        "seconds_evaluate": 2.0,
+        "seconds_tune": 4.0,
+        "seconds_record": 0.5,
+        "seconds_study": 50.0,
+    }
+    assert {key: summary[key] for key in expected} == pytest.approx(expected)
+
+
+def test_what_was_not_measured_is_none(make_attempt: Callable[..., Attempt]) -> None:
+    failed = make_attempt(
+        verdict=Verdict.NO_DELTA, delta_lines=None, delta_tokens=None, full_lines=None
+    )
+    for attempts, rate in (([failed], 0.0), ([], None)):
+        summary = run_summary(
+            run_id="r",
+            llm="tiny",
+            dataset="digits",
+            archive="builtin",
+            protocol="quick",
+            ablation=None,
+            seed=0,
+            attempts=attempts,
+            cycles=[],
+            finalists=[],
+            wall_seconds=1.0,
+        )
+        assert summary["valid_rate"] == rate
+        unmeasured = [key for key in KEYS[16:27] if summary[key] is not None]
+        assert unmeasured == []
+        assert summary["spearman_n"] == 0
+
+
+def test_only_infrastructure_failures_leave_no_rate_without_them(
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    summary = summarise_cycle(0, [make_attempt(verdict=Verdict.INFRASTRUCTURE)])
+    assert (summary.attempted, summary.valid, summary.infrastructure_failures) == (1, 0, 1)
+
+
+def test_an_interrupted_cycle_counts_its_time(
+    attempts: list[Attempt], cycles: list[CycleSummary]
+) -> None:
+    summary = run_summary(
+        run_id="r",
+        llm="tiny",
+        dataset="digits",
+        archive="builtin",
+        protocol="quick",
+        ablation="no_lora",
+        seed=0,
+        attempts=attempts,
+        cycles=cycles[:1],
+        finalists=[],
+        wall_seconds=1.0,
+    )
+    assert summary["cycles"] == 1
+    assert summary["seconds_evaluate"] == 8 * 0.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "useful"),
+    [
+        ({"admitted": True}, True),
+        ({"admitted": False}, False),
+        ({"admitted": True, "degenerate": True}, False),
+        ({"admitted": True, "reused_from": "c00-s000"}, True),
+        ({"admitted": False, "verdict": Verdict.SHAPE}, False),
+    ],
+)
+def test_useful_is_valid_and_better_than_the_majority_and_admitted(
+    make_attempt: Callable[..., Attempt], changes: dict[str, object], useful: bool
+) -> None:
+    assert is_useful(make_attempt(**changes)) is useful
+
+
+def test_a_cycle_refuses_attempts_of_another(make_attempt: Callable[..., Attempt]) -> None:
+    with pytest.raises(ValueError, match=r"cycle 1 cannot count .*c00-s000"):
+        summarise_cycle(1, [make_attempt(0, 0)])
+
+
+def test_every_metric_has_a_title_and_unmeasured_ones_are_left_out(
+    cycles: list[CycleSummary], summary: dict[str, object]
+) -> None:
+    logged = cycle_metrics(cycles[0]) | study_metrics(summary)
+    assert set(logged) == set(names.TITLES) | {names.CYCLE}
+    assert logged[names.VALID_RATE] == 0.5
+    empty = cycle_metrics(summarise_cycle(3, []))
+    assert names.VALID_RATE not in empty
+    assert empty[names.CYCLE] == 3

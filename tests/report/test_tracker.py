@@ -1,0 +1,205 @@
+"""What W&B receives, read back from the offline run, and that every panel shows some of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deltanas.records import Attempt, CycleSummary
+from deltanas.report import names
+from deltanas.report.dashboard import workspace
+from deltanas.report.metrics import cycle_metrics
+from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
+from tests.evaluate.processes import command_line, descendants, parents, wait_for
+
+TRACKER_KEYS = {names.CYCLE, names.CANDIDATES, names.BEST_DELTAS}
+
+
+def _records(directory: Path) -> Iterator[dict[str, Any]]:
+    """Read the one offline run in a directory with W&B's own reader."""
+    (run,) = (directory / "wandb").glob("offline-run-*")
+    wandb = Path(sys.executable).with_name("wandb")
+    done = subprocess.run(
+        [wandb, "leet", "inspect", "--json", run],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+        env=os.environ | {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"},
+    )
+    for line in done.stdout.splitlines():
+        yield json.loads(line)
+
+
+def _log_run(
+    tracker: Tracker,
+    attempts: list[Attempt],
+    cycles: list[CycleSummary],
+    summary: dict[str, object],
+) -> None:
+    tracker.start("tiny-digits-0042", {"llm": {"name": "tiny"}, "seed": 42})
+    for cycle in cycles:
+        tracker.log_cycle(cycle)
+    tracker.log_candidates(attempts)
+    tracker.finish(summary)
+
+
+@pytest.fixture(scope="module")
+def directory(
+    tmp_path_factory: pytest.TempPathFactory,
+    attempts: list[Attempt],
+    cycles: list[CycleSummary],
+    summary: dict[str, object],
+) -> Path:
+    """Log one run; return where its files lie."""
+    path = tmp_path_factory.mktemp("tracked")
+    tracker = WandbTracker(
+        project="deltanas", directory=path, group="sweep", tags=["digits"], say=print
+    )
+    _log_run(tracker, attempts, cycles, summary)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
+def test_an_offline_run_holds_the_four_figures(
+    directory: Path, cycles: list[CycleSummary], summary: dict[str, object]
+) -> None:
+    records = list(_records(directory))
+    history = [record["history"]["item"] for record in records if "history" in record]
+    by_cycle = history[: len(cycles)]
+    for name in (names.VALID_RATE, names.MEAN_FIRST_EPOCH_ACCURACY, names.DELTA_LINES):
+        assert [step[name] for step in by_cycle] == [cycle_metrics(c)[name] for c in cycles]
+    assert [step[names.CYCLE] for step in by_cycle] == [0, 1]
+    assert history[-1][names.SPEARMAN_RHO] == pytest.approx(0.8)
+    logged = {key.partition("._type")[0] for step in history for key in step}
+    panels = set(_panel_metrics(workspace("someone", "deltanas")._to_model().model_dump()))
+    assert {names.VALID_RATE, names.DELTA_LINES, names.SPEARMAN_RHO} <= panels
+    assert panels <= logged  # every panel shows something that was logged
+    assert set(names.TITLES) | TRACKER_KEYS <= logged
+
+    at_end: dict[str, Any] = {}
+    for record in records:
+        at_end |= record.get("summary", {}).get("update", {})
+    flat = {key: value for key, value in summary.items() if key != "verdicts"}
+    assert {key: at_end[key] for key in flat} == flat
+    assert at_end["verdicts"] == summary["verdicts"]
+    assert at_end["candidates.nrows"] == 8
+
+    axes = {r["metric"]["name"]: r["metric"] for r in records if "metric" in r}
+    assert set(names.TITLES) <= set(axes)
+    (run,) = [record["run"] for record in records if "run" in record]
+    assert (run["run_group"], run["project"]) == ("sweep", "deltanas")
+    assert run["config"]["update"]["llm"] == {"name": "tiny"}
+
+
+def test_the_table_holds_every_candidate_with_its_delta(
+    directory: Path, attempts: list[Attempt]
+) -> None:
+    (run,) = (directory / "wandb").glob("offline-run-*")
+    (path,) = run.glob("files/media/table/candidates*.json")
+    table = json.loads(path.read_text())
+    assert table["columns"] == list(CANDIDATE_COLUMNS)
+    ids = [row[CANDIDATE_COLUMNS.index("attempt_id")] for row in table["data"]]
+    assert ids == [attempt.attempt_id for attempt in attempts]
+    (page,) = run.glob("files/media/html/best_deltas*.html")
+    assert "<script" not in page.read_text()
+
+
+def test_a_run_that_broke_off_is_closed_and_another_can_follow(
+    tmp_path: Path, cycles: list[CycleSummary], capfd: pytest.CaptureFixture[str]
+) -> None:
+    import wandb
+
+    for number in range(2):
+        tracker = WandbTracker(project="deltanas", directory=tmp_path, say=print)
+        tracker.start(f"run-{number}", {})
+        tracker.log_cycle(cycles[0])
+        tracker.finish(None)
+        assert wandb.run is None
+    printed = capfd.readouterr()
+    assert printed.out + printed.err == ""  # no banner
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
+    with pytest.raises(RuntimeError, match="call start first"):
+        tracker.log_cycle(cycles[0])
+
+
+def _kill_wandb() -> None:
+    (service,) = [p for p in descendants(os.getpid()) if b"wandb-core" in command_line(p)]
+    os.kill(service, signal.SIGKILL)
+    wait_for(lambda: service not in parents())
+
+
+@pytest.mark.parametrize("stage", ["cycle", "candidates", "end"])
+def test_a_run_goes_on_when_the_process_of_wandb_dies(
+    stage: str, tmp_path: Path, attempts: list[Attempt], cycles: list[CycleSummary]
+) -> None:
+    said: list[str] = []
+    for died in (True, False):  # and the next run of a sweep is shown again
+        tracker = WandbTracker(project="deltanas", directory=tmp_path, say=said.append)
+        tracker.start(f"run-{died}", {})
+        tracker.log_cycle(cycles[0])
+        if died and stage == "cycle":
+            _kill_wandb()
+        for _ in range(10):
+            tracker.log_cycle(cycles[1])
+        if died and stage == "candidates":
+            _kill_wandb()
+        tracker.log_candidates(attempts)
+        if died and stage == "end":
+            _kill_wandb()
+        tracker.finish(None)
+        (sentence,) = said
+        assert sentence.startswith("W&B stopped (")
+        assert "run.sqlite holds all" in sentence
+
+
+OFFLINE = """
+import socket, sys
+sys.path[:0] = {path!r}
+def refuse(*address, **options):
+    print("looked up", address, flush=True)
+    raise OSError("no network")
+socket.getaddrinfo = refuse
+from pathlib import Path
+from deltanas.report.tracker import WandbTracker
+tracker = WandbTracker(project="deltanas", directory=Path({directory!r}), say=print)
+tracker.start("quiet", {{}})
+tracker.log_candidates([])
+tracker.finish(None)
+"""
+
+
+def test_offline_means_no_network_until_the_process_ends(tmp_path: Path) -> None:
+    code = OFFLINE.format(path=sys.path, directory=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_null_tracker_takes_every_call(
+    attempts: list[Attempt], cycles: list[CycleSummary], summary: dict[str, object]
+) -> None:
+    _log_run(NullTracker(), attempts, cycles, summary)
+
+
+def _panel_metrics(node: Any) -> Iterator[str]:
+    """Yield every metric name inside a dumped workspace."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _panel_metrics(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _panel_metrics(value)
+    elif isinstance(node, str):
+        name = node.removeprefix("summary_metrics.")
+        if name.partition("/")[0] in {"cycle", "tune", "study"} and "/" in name:
+            yield name

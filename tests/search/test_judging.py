@@ -1,0 +1,60 @@
+"""From what the jail found out to the row: who may join the pool, and whose loop trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deltanas.records import (
+    Attempt,
+    Baseline,
+    Candidate,
+    Evaluation,
+    Proposal,
+    Recipe,
+    Slot,
+    Verdict,
+)
+from deltanas.search.judging import attempt_row, evaluation_of
+
+RECIPE = Recipe(lr=0.1, momentum=0.9, batch=4, image_size=8, flip=False)
+PARENT = Baseline(baseline_id="p", family="f", code="old\n", recipe=RECIPE, proxy_accuracy=0.5)
+GOOD = Evaluation(job_id="j", verdict=Verdict.TRAINED, proxy_accuracy=0.75, curve=(0.75,))
+
+
+def row(evaluation: Evaluation, *, loop: str = "own") -> Attempt:
+    """Return the row of a novel candidate that was trained here."""
+    return attempt_row(
+        Slot(cycle=0, number=1, dataset="digits", baseline=PARENT),
+        Proposal(prompt="p", reply="r", prompt_tokens=1, output_tokens=1, seconds=0.5, seed=3),
+        Candidate(attempt_id="c00-s001", baseline=PARENT, delta="@@\n", code="new\n"),
+        evaluation,
+        reused_from=None,
+        similarity=0.5,
+        novel=True,
+        majority_rate=0.1,
+        gate=0.4,
+        loop=loop,
+        count_tokens=len,
+    )
+
+
+def test_a_good_candidate_joins_the_pool() -> None:
+    found = row(GOOD)
+    assert (found.admitted, found.degenerate, found.overworked) == (True, False, False)
+    assert found.gain == 0.25
+
+
+@pytest.mark.parametrize("mark", ["batch_dependent", "overworked"])
+def test_a_marked_one_does_not_and_neither_does_its_equal(mark: str) -> None:
+    found = row(replace(GOOD, **{mark: True}))
+    assert (found.admitted, found.degenerate) == (False, True)
+    assert found.overworked is (mark == "overworked")
+    again = row(evaluation_of(found))
+    assert (again.admitted, again.degenerate, again.overworked) == (False, True, found.overworked)
+
+
+@pytest.mark.parametrize("loop", ["trusted", "own"])
+def test_the_row_says_whose_loop_trained(loop: str) -> None:
+    assert row(GOOD, loop=loop).loop == loop
