@@ -28,7 +28,8 @@ from results import write
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.config.schema import LLMConfig, from_hydra, register
+from deltanas.config.compose import from_hydra, register
+from deltanas.config.schema import LLMConfig
 from deltanas.llm.decoding import Decoder, Work
 from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import Locks, grammar_tokenizer

@@ -17,20 +17,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deltanas.config.compose import CONF, from_hydra, register
 from deltanas.config.overrides import explained
-from deltanas.config.schema import Config, ConfigError, from_hydra, register
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from deltanas.search.loop import Search
 
-# a checkout has conf/ beside the package, a wheel has it inside
-CONF = next(
-    path
-    for path in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf")
-    if path.is_dir()
-)
 INTERRUPTED = 130  # exit code of a run ended by Ctrl-C
 REFUSED = 2  # exit code of a run whose input cannot be used
 

@@ -8,17 +8,52 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Literal
+from typing import Any
 
-Scaling = Literal["norm", "echo", "complex"]  # what becomes of pixels, by LEMUR's names
-# whose steps train a network: ours, its own `learn`, or ours bare, to see what they cost
-Loop = Literal["trusted", "own", "calibration"]
-Precision = Literal["float32", "bfloat16"]  # of the arithmetic; weights are always float32
-# of a cycle: scoring new baselines, asking the LLM, gates and novelty, waiting for the jail, LoRA,
-# and writing what came of it
-Stage = Literal["baselines", "generate", "screen", "evaluate", "tune", "record"]
+
+class Scaling(StrEnum):
+    """What becomes of pixels, by LEMUR's names."""
+
+    norm = "norm"  # mean 0 and deviation 1 over the training images
+    echo = "echo"  # [0, 1]
+    complex = "complex"  # as echo, complex64
+
+
+class Loop(StrEnum):
+    """Whose steps train a network."""
+
+    trusted = "trusted"  # ours
+    own = "own"  # its own `learn`
+    calibration = "calibration"  # ours, bare, to see what the steps cost
+
+
+class Precision(StrEnum):
+    """Of the arithmetic; weights are always float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Stage(StrEnum):
+    """What the wall time of a run goes to."""
+
+    start = "start"  # opening every room
+    baselines = "baselines"  # scoring new baselines
+    generate = "generate"  # asking the proposer
+    screen = "screen"  # gates and novelty
+    evaluate = "evaluate"  # waiting for the jail
+    tune = "tune"  # lessons and LoRA
+    record = "record"  # writing what came of it
+    study = "study"  # training the finalists
+
+
+class UserError(Exception):
+    """What the user can mend; the message says what was found and what must hold.
+
+    Programs end on one with its message and exit code 2, without a traceback.
+    """
 
 
 class Verdict(StrEnum):
@@ -84,8 +119,7 @@ class Recipe:
     flip: bool  # random horizontal flips, training images only
     dropout: float | None = None  # offered to the network as prm["dropout"]; None: not offered
     transform: str = ""  # LEMUR's name of the transform, for the record
-    # norm: mean 0 and deviation 1 over the training images; echo: [0, 1]; complex: that, complex64
-    scaling: Scaling = "norm"
+    scaling: Scaling = Scaling.norm
 
     def hyperparameters(self) -> dict[str, float | int | str]:
         """Return the `prm` dictionary that LEMUR hands to `Net` and `train_setup`."""
@@ -115,6 +149,25 @@ class Baseline:
     proxy_accuracy: float | None = None  # validation accuracy after one epoch in this run
 
 
+class Origin(StrEnum):
+    """Where a baseline came from."""
+
+    ARCHIVE = "archive"
+    ADMITTED = "admitted"  # a candidate that joined the pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedBaseline:
+    """A baseline as a run used it: how it ended, and its accuracies where it trained."""
+
+    baseline: Baseline  # its proxy accuracy is the one measured in this run
+    dataset: str
+    origin: Origin
+    verdict: Verdict
+    reason: str = ""  # one sentence with the values at fault; empty when trained
+    first_epoch_accuracy: float | None = None  # test split; reported, never selected on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """One attempt to be made: a baseline, with its score, to be edited for a dataset."""
@@ -141,6 +194,17 @@ class Proposal:
     seconds: float  # this reply's share of its batch's wall time
     seed: int
     truncated: bool = False  # the reply hit the token limit before it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer of a language model."""
+
+    text: str
+    prompt_tokens: int
+    output_tokens: int  # the end-of-turn token included
+    seconds: float  # wall time of the batch divided by its replies
+    finished: bool  # False: cut at the token limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +238,8 @@ class Job:
     dataset: str = ""  # one of the executor's; empty where it has a single one
     epochs: int = 1  # 0: build and shape check only
     seed: int = 0  # network initialisation, order of the images, flips
-    loop: Loop = "trusted"
-    precision: Precision = "float32"
+    loop: Loop = Loop.trusted
+    precision: Precision = Precision.float32
     channels_last: bool = False  # memory format of images and weights
     canary: str = ""  # a network that trained under this recipe before; empty: none is known
 
@@ -246,7 +310,7 @@ class Attempt:
     family: str = ""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
-    loop: str = "trusted"  # `Loop` of the run
+    loop: Loop = Loop.trusted  # of the run
     overworked: bool = False  # in its own loop it learned for longer than it was asked to
 
 
@@ -269,18 +333,7 @@ class CycleSummary:
     tune_loss_after: float | None = None
     adapter_kept: bool | None = None  # False: the adapter was rolled back; None: no tuning
     # wall time of its stages, which add up to that of the cycle
-    seconds_baselines: float = 0.0
-    seconds_generate: float = 0.0
-    seconds_screen: float = 0.0
-    seconds_evaluate: float = 0.0
-    seconds_tune: float = 0.0
-    seconds_record: float = 0.0  # with what followed the row of the cycle before
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the cycle."""
-        spent = (self.seconds_baselines, self.seconds_generate, self.seconds_screen)
-        return sum((*spent, self.seconds_evaluate, self.seconds_tune, self.seconds_record))
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +347,77 @@ class Finalist:
     curve: tuple[float, ...] = field(default=())  # validation accuracy after every epoch
     verdict: Verdict = Verdict.TRAINED
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything that a run's file holds, read at once."""
+
+    attempts: tuple[Attempt, ...] = ()  # by cycle and slot
+    cycles: tuple[CycleSummary, ...] = ()  # those that are finished
+    baselines: tuple[UsedBaseline, ...] = ()  # in the order they were first used
+    finalists: tuple[Finalist, ...] = ()
+    repeats: tuple[Finalist, ...] = ()  # finalists trained again with another seed
+    meta: Mapping[str, Any] = field(default_factory=dict)  # configuration, versions, command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The figures of a run, and the one list of the keys of `summary.json`.
+
+    Rates and accuracies are in [0, 1]; what was not measured is None.
+    """
+
+    run_id: str
+    llm: str
+    dataset: str
+    archive: str
+    protocol: str
+    ablation: str | None
+    seed: int
+    cycles: int
+    attempted: int
+    valid: int
+    valid_rate: float | None = None
+    valid_rate_low: float | None = None  # Wilson's 95 % interval
+    valid_rate_high: float | None = None
+    valid_rate_excl_infra: float | None = None
+    useful_rate: float | None = None
+    infrastructure_failures: int | None = None
+    mean_first_epoch_accuracy: float | None = None
+    best_first_epoch_accuracy: float | None = None
+    mean_gain: float | None = None
+    mean_delta_lines: float | None = None
+    mean_delta_tokens: float | None = None
+    mean_full_lines: float | None = None
+    reduction_lines: float | None = None
+    reduction_tokens: float | None = None
+    spearman_rho: float | None = None
+    spearman_low: float | None = None
+    spearman_high: float | None = None
+    spearman_n: int | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    wall_seconds: float | None = None
+    seconds: Mapping[Stage, float | None] = field(default_factory=dict)  # keys `seconds_STAGE`
+    verdicts: Mapping[str, int] = field(default_factory=dict)  # every verdict, zeros included
+
+    def flat(self) -> dict[str, Any]:
+        """Return what `summary.json` holds: one key a figure, one a stage, and `verdicts`."""
+        flat: dict[str, Any] = {}
+        for each in fields(self):
+            if each.name == "seconds":
+                flat |= {f"seconds_{stage}": self.seconds.get(stage) for stage in Stage}
+            else:
+                flat[each.name] = getattr(self, each.name)
+        return flat | {"verdicts": dict(self.verdicts)}
+
+    @classmethod
+    def from_flat(cls, flat: Mapping[str, Any]) -> Summary:
+        """Return the summary of such keys; those that it lacks were not measured."""
+        known = {each.name for each in fields(cls)} - {"seconds"}
+        seconds = {stage: flat.get(f"seconds_{stage}") for stage in Stage}
+        return cls(**{key: flat[key] for key in flat if key in known}, seconds=seconds)
 
 
 def derive_seed(seed: int, *parts: int | str) -> int:

@@ -7,15 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue
 
-from deltanas.config.schema import (
-    Config,
-    ConfigError,
-    Decoding,
-    FinalistChoice,
-    ProposerKind,
-    from_hydra,
-    register,
-)
+from deltanas.config.compose import from_hydra, register
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config, Decoding, FinalistChoice, ProposerKind
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -18,7 +18,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from deltanas.config.schema import from_hydra, register
+from deltanas.config.compose import from_hydra, register
 from deltanas.evaluate.images import digits
 from deltanas.llm.decoding import Decoder, Work
 from deltanas.llm.sampling import SeededSampling

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from deltanas.records import Baseline
+from deltanas.records import Baseline, UserError
 
 
-class ArchiveError(ValueError):
+class ArchiveError(UserError):
     """The archive cannot be read as asked; the message says what was found and what must hold."""
 
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import platformdirs
 
@@ -251,5 +251,5 @@ def _recipe(
         flip=match[3] is not None,
         dropout=dropout,
         transform=transform,
-        scaling=cast(Scaling, match[1]),
+        scaling=Scaling(match[1]),
     )

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from deltanas.archive.base import ArchiveError
     from deltanas.config.overrides import explained
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
     from deltanas.evaluate import DatasetError, JailError, ZygoteError
 
     unusable = (ArchiveError, ConfigError, DatasetError, JailError, ZygoteError)
@@ -100,10 +100,10 @@ def _configured(overrides: Sequence[str]) -> tuple[Config, Recipe]:
     """Return the configuration, which must name one image set, and the recipe."""
     from hydra import compose, initialize_config_dir
 
-    from deltanas.__main__ import CONF
     from deltanas.archive.builtin_archive import common_recipe
+    from deltanas.config.compose import CONF, from_hydra, register
+    from deltanas.config.ranges import ConfigError
     from deltanas.config.recipe import recipe_from
-    from deltanas.config.schema import ConfigError, from_hydra, register
 
     own = [word for word in overrides if word.startswith("recipe.")]
     register()
@@ -122,7 +122,7 @@ def _configured(overrides: Sequence[str]) -> tuple[Config, Recipe]:
 
 def _source(path: Path) -> str:
     """Return the text of a file; bytes that are no UTF-8 stay in it, for the screen to refuse."""
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
 
     if not path.is_file():
         found = "is not a file" if path.exists() else "does not exist"

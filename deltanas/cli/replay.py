@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from deltanas.archive.base import ArchiveError
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
     from deltanas.evaluate import DatasetError, JailError, SickMachineError, ZygoteError
     from deltanas.record.store import RunStoreError
 
@@ -82,7 +82,7 @@ def _refuse(message: str) -> int:
 
 def _replay(directory: Path, study: bool, console: Console) -> bool:
     """Replay a run, print how it went, and tell whether everything was alike."""
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
     from deltanas.record.store import RunStore, RunStoreError
 
     if not (directory / NAME).is_file():
@@ -117,7 +117,9 @@ def _config(store: RunStore, attempts: Sequence[Attempt], directory: Path) -> Co
     """Return the run's configuration, without tracker and tuning, for the cycles that it made."""
     from omegaconf import OmegaConf
 
-    from deltanas.config.schema import Config, ConfigError, from_hydra
+    from deltanas.config.compose import from_hydra
+    from deltanas.config.ranges import ConfigError
+    from deltanas.config.schema import Config
 
     node = store.meta("config")
     if node is None or not attempts:
@@ -132,7 +134,7 @@ def _config(store: RunStore, attempts: Sequence[Attempt], directory: Path) -> Co
 def _proposer(
     store: RunStore, config: Config, attempts: Sequence[Attempt], directory: Path
 ) -> RecordedProposer:
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
     from deltanas.propose.recorded import RecordedProposer
     from deltanas.search.judging import proposal_of
 
@@ -155,7 +157,7 @@ def _again(
     config: Config, proposer: RecordedProposer, folder: Path, study: bool, console: Console
 ) -> _Run:
     """Search and, where asked for, study once more, in a folder of its own; return the rows."""
-    from deltanas.config.schema import ConfigError
+    from deltanas.config.ranges import ConfigError
     from deltanas.search.loop import SearchError
     from deltanas.search.opening import opened
     from deltanas.search.study import Study

@@ -11,6 +11,7 @@ import yaml
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.record.summary import SummaryError, read_summary
+from deltanas.records import UserError
 from deltanas.report.comparison.groups import FinishedRun, LostRun, State
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
@@ -19,7 +20,7 @@ STORE, SUMMARY, OVERRIDES = "run.sqlite", "summary.json", ".hydra/overrides.yaml
 DEPTH = 3  # folders below a path in which runs are looked for: multirun/SWEEP/JOB has two
 
 
-class RunFolderError(ValueError):
+class RunFolderError(UserError):
     """A path that does not exist or holds no run; the message names every one of them."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import MISSING, OmegaConf
 
-from deltanas.config.schema import ConfigError, bounded, faults_of
+from deltanas.config.ranges import ConfigError, bounded, faults_of
 
 
 @dataclass

@@ -1,48 +1,42 @@
-"""The typed schema of every configuration group. Hydra checks types, `check` checks ranges.
+"""The typed schema of every group. Hydra checks types, `compose.check` checks ranges.
 
 The YAML files under `conf/` say where their numbers come from; this file says what they mean.
 """
 
 from __future__ import annotations
 
-import math
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from enum import Enum
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING
+
+from deltanas.config.ranges import bounded
+from deltanas.records import Loop, Precision
 
 
-class ConfigError(ValueError):
-    """Values of the configuration that cannot hold; the message names every one of them."""
-
-
-class ProposerKind(Enum):
+class ProposerKind(StrEnum):
     """Who writes deltas."""
 
     llm = "llm"
     random_edit = "random_edit"
 
 
-class Generation(Enum):
+class Generation(StrEnum):
     """What the LLM answers with."""
 
     delta = "delta"
     full = "full"  # the whole network, written freely: the paper's control
 
 
-class Decoding(Enum):
+class Decoding(StrEnum):
     """Whether the LLM can write lines that are not in the baseline as context or removal."""
 
     locked = "locked"
     free = "free"
 
 
-class NoveltyGate(Enum):
+class NoveltyGate(StrEnum):
     """What a near duplicate is kept from."""
 
     admission = "admission"  # it trains, but joins neither pool nor corpus (paper)
@@ -50,7 +44,7 @@ class NoveltyGate(Enum):
     off = "off"
 
 
-class Corpus(Enum):
+class Corpus(StrEnum):
     """Which pairs the LLM is tuned on."""
 
     own = "own"  # those that this run found
@@ -58,30 +52,77 @@ class Corpus(Enum):
     cumulative = "cumulative"  # both
 
 
-class Curation(Enum):
+class Curation(StrEnum):
     """How pairs are chosen for a cycle's tuning."""
 
     balanced = "balanced"  # by gain, datasets and families in turn
     random = "random"  # all alike
 
 
-class FinalistChoice(Enum):
+class FinalistChoice(StrEnum):
     """Which candidates are trained for longer."""
 
     stratified = "stratified"  # spread over the proxy ranking of each dataset
     top = "top"  # the best by proxy accuracy (paper: the 20 best of each LLM)
 
 
-class TrainerLoop(Enum):
+class TrainerLoop(StrEnum):
     """Whose steps train a candidate."""
 
     trusted = "trusted"  # the framework's loop, optimizer and loss
     own = "own"  # the network's own train_setup and learn, as LEMUR's trainer does it
 
 
-def bounded(default: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
-    """Return a field whose value must lie in [low, high], or in (low, high] when open."""
-    return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
+class DType(StrEnum):
+    """Of an LLM's weights and arithmetic."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+class Quantization(StrEnum):
+    """How an LLM's weights are packed."""
+
+    none = "none"
+    nf4 = "nf4"  # 4 bits, needs the extra `quant`
+
+
+class ArchiveName(StrEnum):
+    """Where baselines come from."""
+
+    builtin = "builtin"
+    lemur = "lemur"
+
+
+class Device(StrEnum):
+    """Where candidates train."""
+
+    cpu = "cpu"
+    cuda = "cuda"  # on the GPUs of this machine
+
+
+class JailChoice(StrEnum):
+    """Which jail stands around candidates."""
+
+    auto = "auto"  # the strongest of this machine but weak
+    strong = "strong"
+    noopen = "noopen"
+    weak = "weak"
+
+
+class TrackerName(StrEnum):
+    """Where a run is shown."""
+
+    wandb = "wandb"
+    none = "none"
+
+
+class TrackerMode(StrEnum):
+    """Whether what is shown leaves this machine."""
+
+    offline = "offline"
+    online = "online"
 
 
 @dataclass
@@ -90,8 +131,8 @@ class LLMConfig:
 
     name: str = MISSING
     model: str = MISSING  # hub id, folder, or "embedded"
-    dtype: str = "bfloat16"  # of weights and arithmetic: float32, bfloat16, float16
-    quantization: str = "none"  # nf4: weights in 4 bits, needs the extra `quant`
+    dtype: DType = DType.bfloat16
+    quantization: Quantization = Quantization.none
     device: str = "auto"  # auto: the GPU if there is one
     context: int = bounded(4096, 64)  # tokens of prompt and answer together
     max_new_tokens: int = bounded(1024, 1)
@@ -143,7 +184,7 @@ class DatasetConfig(ImageSetConfig):
 class ArchiveConfig:
     """Where baselines come from."""
 
-    name: str = MISSING
+    name: ArchiveName = MISSING
     path: str | None = None  # LEMUR's SQLite file; null: the user's cache folder
     max_lines: int = bounded(400, 10)  # of a baseline's source
     max_image_size: int = bounded(64, 8)  # pixels that a baseline's recipe may ask for
@@ -202,13 +243,13 @@ class TrainerConfig:
     """How candidates, baselines and finalists are trained."""
 
     loop: TrainerLoop = TrainerLoop.trusted
-    precision: str = "float32"  # or bfloat16, for products and convolutions in our loop
+    precision: Precision = Precision.float32  # of products and convolutions in our loop
     channels_last: bool = False  # memory format of images and weights
 
     def options(self) -> dict[str, Any]:
         """Return what every job says of its training."""
         return {
-            "loop": self.loop.value,
+            "loop": Loop(self.loop),
             "precision": self.precision,
             "channels_last": self.channels_last,
         }
@@ -218,22 +259,21 @@ class TrainerConfig:
 class ExecutorConfig:
     """Where candidates are evaluated."""
 
-    name: str = MISSING
-    device: str = "cpu"  # or cuda: candidates train on the GPUs of this machine
+    device: Device = Device.cpu
     workers: int | None = None  # null: one per core, or per GPU
     threads: int = bounded(1, 1)  # per worker
-    jail: str = "auto"  # strong, noopen or weak; auto: the strongest of this machine but weak
+    jail: JailChoice = JailChoice.auto
 
 
 @dataclass
 class TrackerConfig:
     """Where a run is shown besides its own directory."""
 
-    name: str = MISSING
+    name: TrackerName = MISSING
     project: str = "deltanas"
     entity: str | None = None
     group: str | None = None  # null: the jobs of a sweep share its folder's name
-    mode: str = "offline"  # offline or online
+    mode: TrackerMode = TrackerMode.offline
 
 
 @dataclass
@@ -267,84 +307,3 @@ class Config:
         """Return the tokens of the longest answer: a delta, or a whole network."""
         full = self.generation is Generation.full
         return self.llm.full_max_new_tokens if full else self.llm.max_new_tokens
-
-
-CHOICES = {
-    "llm.dtype": ("float32", "bfloat16", "float16"),
-    "llm.quantization": ("none", "nf4"),
-    "tracker.mode": ("offline", "online"),
-    "tracker.name": ("wandb", "none"),
-    "executor.name": ("local",),
-    "executor.device": ("cpu", "cuda"),
-    "trainer.precision": ("float32", "bfloat16"),
-    "executor.jail": ("auto", "strong", "noopen", "weak"),
-    "archive.name": ("builtin", "lemur"),
-}
-
-
-def check(config: Config) -> None:
-    """Raise ConfigError naming every value out of its range, with what was found and must hold."""
-    faults = list(faults_of(config))
-    if config.dataset.members and config.dataset.image_size != ImageSetConfig.image_size:
-        faults.append("dataset.image_size is set, but each member of the dataset has its own")
-    if config.trainer.loop is TrainerLoop.own and config.trainer.precision != "float32":
-        faults.append(
-            f"trainer.precision={config.trainer.precision} is for trainer.loop=trusted; a network"
-            " that trains itself chooses its own, so it must be float32"
-        )
-    if config.trainer.loop is TrainerLoop.own and config.executor.device != "cpu":
-        faults.append(
-            f"executor.device={config.executor.device} is for trainer.loop=trusted; what a network"
-            " that trains itself may take is told by its CPU time, so it must be cpu"
-        )
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
-def faults_of(node: Any, prefix: str = "") -> Iterator[str]:
-    for each in fields(node):
-        value, key = getattr(node, each.name), f"{prefix}{each.name}"
-        if is_dataclass(value):
-            yield from faults_of(value, f"{key}.")
-        elif isinstance(value, dict):
-            for name, member in value.items():
-                yield from faults_of(member, f"{key}.{name}.")
-        elif key in CHOICES and value not in CHOICES[key]:
-            yield f"{key}={value} is unknown; it must be one of {', '.join(CHOICES[key])}"
-        elif each.metadata and isinstance(value, int | float):
-            low, high = each.metadata["low"], each.metadata["high"]
-            strict = each.metadata["open_low"]
-            if not (low <= value <= high) or (strict and value == low):
-                bound = f"above {low:g}" if strict else f"at least {low:g}"
-                limit = "" if high == math.inf else f" and at most {high:g}"
-                yield f"{key}={value} is out of range; it must be {bound}{limit}"
-        elif key == "executor.workers" and value is not None and value < 1:
-            yield f"{key}={value} is out of range; it must be at least 1, or null for one per core"
-
-
-def register() -> None:
-    """Make the schema and the `unique` resolver known to Hydra; calling it again does no harm."""
-    ConfigStore.instance().store(name="schema", node=Config)
-    OmegaConf.register_new_resolver(
-        "unique", lambda: uuid.uuid4().hex[:6], replace=True, use_cache=True
-    )
-
-
-def from_hydra(node: Any) -> Config:
-    """Return the checked configuration. Raises ConfigError."""
-    config = OmegaConf.to_object(node)
-    if not isinstance(config, Config):
-        raise TypeError(f"the configuration is a {type(config).__name__}; it must be a Config")
-    check(config)
-    _settle_paths(config)
-    return config
-
-
-def _settle_paths(config: Config) -> None:
-    """Make paths absolute, so that a run may be resumed from another folder."""
-    for one in (config.dataset, *config.dataset.members.values()):
-        one.root = str(Path(one.root).absolute()) if one.root else None
-    if config.archive.path:
-        config.archive.path = str(Path(config.archive.path).absolute())
-    if config.llm.model != "embedded" and Path(config.llm.model).exists():
-        config.llm.model = str(Path(config.llm.model).absolute())

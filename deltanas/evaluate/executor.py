@@ -16,12 +16,12 @@ from deltanas.evaluate.jail.gpu import visible
 from deltanas.evaluate.jail.tiers import choose
 from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.worker import Zygote, ZygoteError
-from deltanas.records import Evaluation, Job, Verdict
+from deltanas.records import Evaluation, Job, UserError, Verdict
 
 SICK_IN_A_ROW = 3  # jobs without a verdict on their network after which a machine is given up
 
 
-class SickMachineError(RuntimeError):
+class SickMachineError(UserError):
     """Job after job ends without a verdict on its network; the message holds the last reason."""
 
 

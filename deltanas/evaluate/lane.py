@@ -11,7 +11,7 @@ from deltanas.evaluate.images.image_data import ImageData
 from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.score import judge
 from deltanas.evaluate.worker import Zygote
-from deltanas.records import Evaluation, Job, Verdict
+from deltanas.records import Evaluation, Job, Loop, Verdict
 
 GRACE_S = 30.0  # how much longer than its child a worker may take to report
 TRIES = 2  # workers that get a job, one after the other, until one of them proves to be fit
@@ -98,10 +98,10 @@ class Lane:
         Only a network that wastes time in our loop could buy some for its own; there the policy
         and the limits stand.
         """
-        if job.loop != "own":
+        if job.loop is not Loop.own:
             return self._run(job)
         for _ in range(MEASUREMENTS):
-            expected = self._run(replace(job, loop="calibration", epochs=1))
+            expected = self._run(replace(job, loop=Loop.calibration, epochs=1))
             if expected.verdict not in (Verdict.TRAINED, Verdict.DIVERGED):
                 return expected
             trained = self._run(job)

@@ -27,11 +27,12 @@ from deltanas.evaluate.channel import (
 )
 from deltanas.evaluate.images.image_data import ImageData
 from deltanas.evaluate.jail.tiers import Tier
+from deltanas.records import UserError
 
 START_S = 900.0  # a cold disk or a busy machine reads torch and Lightning for minutes
 
 
-class ZygoteError(RuntimeError):
+class ZygoteError(UserError):
     """The warm process cannot be had; the message holds the end of what it wrote."""
 
 

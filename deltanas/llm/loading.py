@@ -7,11 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from deltanas.records import UserError
+
 EMBEDDED = Path(__file__).with_name("embedded")  # the LLM that travels inside the package
 _SPECIMEN = "class Net(nn.Module):\n    def forward(self, x):\n\treturn x , [ 1 ]\n"
 
 
-class LLMError(ValueError):
+class LLMError(UserError):
     """An LLM that cannot be used as configured; the message says what to change."""
 
 

@@ -1,11 +1,10 @@
-"""The language model behind one Protocol, and its implementation with transformers."""
+"""A language model whose weights this process holds, with transformers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from deltanas.llm.loading import (
     decoded,
@@ -15,39 +14,7 @@ from deltanas.llm.loading import (
     ran_out_of_memory,
 )
 from deltanas.llm.locked import Locks, grammar_tokenizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """One answer of a language model."""
-
-    text: str
-    prompt_tokens: int
-    output_tokens: int  # the end-of-turn token included
-    seconds: float  # wall time of the batch divided by its replies
-    finished: bool  # False: cut at the token limit
-
-
-class LanguageModel(Protocol):
-    """Answers single user turns."""
-
-    def count_tokens(self, text: str) -> int:
-        """Return the tokens of a text, without special ones."""
-        ...
-
-    def fits(self, prompt: str) -> bool:
-        """Return whether a prompt leaves room for the longest answer in the context."""
-        ...
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        grammars: Sequence[str] | None = None,
-        on_reply: Callable[[], None] = lambda: None,
-    ) -> list[Reply]:
-        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
-        ...
+from deltanas.records import Reply
 
 
 class TransformersLLM:

@@ -7,12 +7,33 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
-from deltanas.llm.local import LanguageModel, Reply
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import number_hunks
 from deltanas.propose.prompt import check_template, render_prompt, view_of
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
-from deltanas.records import Baseline, Proposal
+from deltanas.records import Baseline, Proposal, Reply
+
+
+class LanguageModel(Protocol):
+    """Answers single user turns."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return the tokens of a text, without special ones."""
+        ...
+
+    def fits(self, prompt: str) -> bool:
+        """Return whether a prompt leaves room for the longest answer in the context."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        grammars: Sequence[str] | None = None,
+        on_reply: Callable[[], None] = lambda: None,
+    ) -> list[Reply]:
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        ...
 
 
 class Proposer(Protocol):

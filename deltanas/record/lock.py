@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deltanas.records import UserError
 
-class LockError(RuntimeError):
+
+class LockError(UserError):
     """The lock cannot be had; the message says who holds it, or why it cannot be written."""
 
 

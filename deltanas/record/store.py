@@ -22,6 +22,7 @@ from deltanas.records import (
     Evaluation,
     Finalist,
     Recipe,
+    UserError,
     Verdict,
 )
 
@@ -49,7 +50,7 @@ _BASELINES = """CREATE TABLE baselines (
   PRIMARY KEY (baseline_id, dataset)) STRICT"""
 
 
-class RunStoreError(RuntimeError):
+class RunStoreError(UserError):
     """A run's file that cannot be used, or a row that it refuses; the message says which."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deltanas.records import UserError
 from deltanas.report.names import SUMMARY_KEYS
 
 _TEXTS = ("llm", "dataset", "archive", "protocol")
@@ -43,7 +44,7 @@ _FIGURES = (  # those that comparisons compute with
 )
 
 
-class SummaryError(ValueError):
+class SummaryError(UserError):
     """A `summary.json` that cannot be used; the message says what is wrong with it."""
 
 

@@ -24,6 +24,7 @@ from deltanas.records import (
     Recipe,
     Refused,
     Slot,
+    UserError,
     Verdict,
     derive_seed,
 )
@@ -40,7 +41,7 @@ from deltanas.search.lessons import Lessons
 Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
 
 
-class SearchError(RuntimeError):
+class SearchError(UserError):
     """A search that cannot go on; the message says why and what to do."""
 
 

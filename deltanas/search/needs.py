@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deltanas.config.schema import Config, ConfigError
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config
 from deltanas.llm.loading import check_quantization
 from deltanas.llm.machine import (
     free_disk,

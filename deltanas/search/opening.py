@@ -17,14 +17,8 @@ from rich.console import Console
 from deltanas.archive.base import Archive
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
-from deltanas.config.schema import (
-    Config,
-    ConfigError,
-    Corpus,
-    Decoding,
-    Generation,
-    ProposerKind,
-)
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config, Corpus, Decoding, Generation, ProposerKind
 from deltanas.evaluate.images.image_data import SPLITS
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.record.store import RunStore

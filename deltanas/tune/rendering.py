@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deltanas.records import UserError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class TuningError(ValueError):
+class TuningError(UserError):
     """An LLM that cannot be tuned as configured; the message says what must hold."""
 
 

@@ -22,7 +22,7 @@ from rich.progress import track
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.sampling import sample_baselines
-from deltanas.config.schema import from_hydra, register
+from deltanas.config.compose import from_hydra, register
 from deltanas.evaluate.executor import LocalExecutor
 from deltanas.evaluate.images.image_data import blank_data
 from deltanas.llm.local import TransformersLLM

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deltanas.config.schema import Config, ConfigError
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config
 from deltanas.llm import attention, loading
 from deltanas.llm.decoding import Decoder
 from deltanas.llm.loading import LLMError

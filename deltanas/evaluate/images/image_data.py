@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deltanas.records import UserError
+
 Images = NDArray[np.uint8]  # (N, C, S, S)
 Labels = NDArray[np.int64]  # (N,), in [0, num_classes)
 Rows = NDArray[np.int64]  # (N,), positions in an array of images
@@ -24,7 +26,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _BLOCK = 4096  # images that are looked at together
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """The image set is unknown, or its files are missing or malformed."""
 
 

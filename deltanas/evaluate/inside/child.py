@@ -13,12 +13,14 @@ from deltanas.evaluate.inside.network import Refusal, blame, load_class
 from deltanas.evaluate.inside.shape_check import measure
 from deltanas.evaluate.inside.train import train
 from deltanas.evaluate.inside.training_data import TrainingData
-from deltanas.records import Job, Recipe, Verdict
+from deltanas.records import Job, Loop, Precision, Recipe, Scaling, Verdict
 
 
 def job_from_message(message: Mapping[str, Any]) -> Job:
     """Rebuild a job from `dataclasses.asdict` of it."""
-    return Job(**{**message, "recipe": Recipe(**message["recipe"])})
+    recipe = {**message["recipe"], "scaling": Scaling(message["recipe"]["scaling"])}
+    enums = {"loop": Loop(message["loop"]), "precision": Precision(message["precision"])}
+    return Job(**{**message, **enums, "recipe": Recipe(**recipe)})
 
 
 def answer_cap(job: Job, data: TrainingData) -> int:

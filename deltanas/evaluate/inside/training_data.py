@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.evaluate.inside.network import input_type
-from deltanas.records import Recipe
+from deltanas.records import Recipe, Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class TrainingData:
         if images.device.type != "cpu":
             images = images.float()  # CUDA resizes no integers
         images = resized(images, recipe.image_size).float()
-        if recipe.scaling == "norm":
+        if recipe.scaling is Scaling.norm:
             images = images.sub_(self.mean).div_(self.std)
         else:
             images = images.div_(255).to(input_type(recipe))

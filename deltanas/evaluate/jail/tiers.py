@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deltanas.evaluate.jail import landlock, privileges, seccomp
+from deltanas.records import UserError
 
 
-class JailError(RuntimeError):
+class JailError(UserError):
     """No jail, or not the one that was asked for; the message says what to do."""
 
 

@@ -1,0 +1,69 @@
+"""From Hydra's node to a checked configuration, and where the YAML files lie."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from deltanas.config.ranges import ConfigError, faults_of
+from deltanas.config.schema import Config, Device, ImageSetConfig, TrainerLoop
+from deltanas.records import Precision
+
+# a checkout has conf/ beside the package, a wheel has it inside
+CONF = next(
+    path
+    for path in (Path(__file__).parents[1] / "conf", Path(__file__).parents[2] / "conf")
+    if path.is_dir()
+)
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError naming every value out of its range, with what was found and must hold."""
+    faults = list(faults_of(config))
+    if config.dataset.members and config.dataset.image_size != ImageSetConfig.image_size:
+        faults.append("dataset.image_size is set, but each member of the dataset has its own")
+    own = config.trainer.loop is TrainerLoop.own
+    if own and config.trainer.precision is not Precision.float32:
+        faults.append(
+            f"trainer.precision={config.trainer.precision} is for trainer.loop=trusted; a network"
+            " that trains itself chooses its own, so it must be float32"
+        )
+    if own and config.executor.device is not Device.cpu:
+        faults.append(
+            f"executor.device={config.executor.device} is for trainer.loop=trusted; what a network"
+            " that trains itself may take is told by its CPU time, so it must be cpu"
+        )
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def register() -> None:
+    """Make the schema and the `unique` resolver known to Hydra; calling it again does no harm."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver(
+        "unique", lambda: uuid.uuid4().hex[:6], replace=True, use_cache=True
+    )
+
+
+def from_hydra(node: Any) -> Config:
+    """Return the checked configuration. Raises ConfigError."""
+    config = OmegaConf.to_object(node)
+    if not isinstance(config, Config):
+        raise TypeError(f"the configuration is a {type(config).__name__}; it must be a Config")
+    check(config)
+    _settle_paths(config)
+    return config
+
+
+def _settle_paths(config: Config) -> None:
+    """Make paths absolute, so that a run may be resumed from another folder."""
+    for one in (config.dataset, *config.dataset.members.values()):
+        one.root = str(Path(one.root).absolute()) if one.root else None
+    if config.archive.path:
+        config.archive.path = str(Path(config.archive.path).absolute())
+    if config.llm.model != "embedded" and Path(config.llm.model).exists():
+        config.llm.model = str(Path(config.llm.model).absolute())
