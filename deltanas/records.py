@@ -315,6 +315,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One delta to be written: the baseline of a slot is to be edited."""
+
+    slot: Slot
+    seed: int
+    parents: tuple[Baseline, ...] = ()  # further networks, whose changes may be taken over
+    failed: tuple[Attempt, ...] = ()  # earlier attempts at it, with their reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CycleSummary:
     """What one cycle came to."""
 

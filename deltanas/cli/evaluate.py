@@ -14,6 +14,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deltanas.cli.exits import ending, visible
 from deltanas.records import Evaluation, Job, Recipe
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from deltanas.config.schema import Config
 
-REFUSED = 2  # exit code where the input cannot be used
-INTERRUPTED = 130
 _EPILOG = """
 overrides choose from the configuration of a search (`deltanas --help` lists it); those of
 dataset, protocol, executor and seed matter here. How the network is trained:
@@ -44,26 +43,7 @@ example:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 with a verdict, 2 for what the user can mend, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from deltanas.archive.base import ArchiveError
-    from deltanas.config.overrides import explained
-    from deltanas.config.ranges import ConfigError
-    from deltanas.evaluate import DatasetError, JailError, ZygoteError
-
-    unusable = (ArchiveError, ConfigError, DatasetError, JailError, ZygoteError)
-    try:
-        _run(options.file, options.overrides)
-    except unusable as error:
-        return _refuse(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        return _refuse(explained(error))
-    except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return ending("deltanas-evaluate", lambda: _run(options.file, options.overrides))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,13 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, metavar="FILE", help="the network's source")
     parser.add_argument("overrides", nargs="*", metavar="group=option", help="see below")
     return parser
-
-
-def _refuse(message: str) -> int:
-    lines = (" ".join(line.split()) for line in message.splitlines())
-    text = "; ".join(filter(None, lines)).replace(":; ", ": ")
-    sys.stderr.write(f"deltanas-evaluate: {_visible(text)}\n")
-    return REFUSED
 
 
 def _run(path: Path, overrides: Sequence[str]) -> None:
@@ -154,7 +127,7 @@ def _judge(
     images = open_images(one, config.seed, console)
     with open_executor(config, {one.name: images}) as executor:
         (found,) = executor.map([job])
-        return found, executor.jailing.tier
+        return found, executor.jailings()[0].tier
 
 
 def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console) -> None:
@@ -166,7 +139,7 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
 
     console.print(f"{found.verdict}: {found.verdict.advice}", markup=False, highlight=False)
     if found.reason:
-        console.print(_visible(found.reason), markup=False, highlight=False)
+        console.print(visible(found.reason), markup=False, highlight=False)
     memory = found.memory_bytes
     settings = {each.name: getattr(recipe, each.name) for each in fields(RecipeConfig)}
     rows = [
@@ -204,13 +177,6 @@ def _line(found: Evaluation) -> str:
             "seconds": _seconds(found),
         },
         allow_nan=False,
-    )
-
-
-def _visible(text: str) -> str:
-    """Return a text without what could steer a terminal or not be encoded."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 

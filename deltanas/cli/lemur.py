@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import VERSION, default_path, read_meta
 from deltanas.archive.lemur_import import available_cores, import_wheel, imported_counts
+from deltanas.cli.exits import ending
 
 _PIP_LINES = 5  # of pip's output that an error repeats
 
@@ -22,19 +23,15 @@ _PIP_LINES = 5  # of pip's output that an error repeats
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
-    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-    try:
-        if options.command == "info":
-            _info(options.path, console)
-        else:
-            _fetch(options.wheel, options.path, options.force, console)
-    except (ArchiveError, OSError) as error:
-        errors.print(f"deltanas-lemur: {error}", style="red", markup=False, highlight=False)
-        return 2
-    except KeyboardInterrupt:
-        errors.print("deltanas-lemur: interrupted; nothing was changed", style="red")
-        return 130
-    return 0
+    console = Console(soft_wrap=True)
+    return ending("deltanas-lemur", lambda: _run(options, console))
+
+
+def _run(options: argparse.Namespace, console: Console) -> None:
+    if options.command == "info":
+        _info(options.path, console)
+    else:
+        _fetch(options.wheel, options.path, options.force, console)
 
 
 def _parser() -> argparse.ArgumentParser:

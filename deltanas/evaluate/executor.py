@@ -13,7 +13,7 @@ from typing import Protocol, Self
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.images.image_data import ImageData
 from deltanas.evaluate.jail.gpu import visible
-from deltanas.evaluate.jail.tiers import choose
+from deltanas.evaluate.jail.tiers import Jailing, choose
 from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.worker import Zygote, ZygoteError
 from deltanas.records import Evaluation, Job, UserError, Verdict
@@ -35,6 +35,10 @@ class Executor(Protocol):
         """Yield one evaluation for every job, in the order in which they finish."""
         ...
 
+    def jailings(self) -> tuple[Jailing, ...]:
+        """Return which jail stands around jobs, one for each machine that runs them."""
+        ...
+
     def close(self) -> None:
         """End every process at once; calling it again does nothing."""
         ...
@@ -54,8 +58,8 @@ class LocalExecutor:
 
     The same job gives the same accuracies on one machine, whatever ran before or beside it; on a
     GPU, as far as its kernels have such a mode. Warming up starts at once, in another process.
-    `jailing` says which jail stands around jobs. Raises ValueError for limits that cannot hold,
-    and JailError where there is no such jail, or no GPU for it.
+    Raises ValueError for limits that cannot hold, and JailError where there is no such jail, or
+    no GPU for it.
     """
 
     def __init__(
@@ -71,8 +75,8 @@ class LocalExecutor:
         max_parameters: int,
         max_macs: int,
     ) -> None:
-        self.jailing = choose(jail)
-        gpus = visible(self.jailing.tier) if device == "cuda" else []
+        self._jailing = choose(jail)
+        gpus = visible(self._jailing.tier) if device == "cuda" else []
         if workers is None:
             cores = max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
             workers = min(cores, len(gpus) or cores)
@@ -96,7 +100,7 @@ class LocalExecutor:
         self.workers = workers
         self._closed = False
         self._sick = 0  # jobs in a row, as they finished
-        self._zygote = Zygote(data, limits, self.jailing.tier, gpus)
+        self._zygote = Zygote(data, limits, self._jailing.tier, gpus)
         self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Lane(self._zygote, data, limits))
@@ -124,6 +128,10 @@ class LocalExecutor:
         finally:
             for future in pending:
                 future.cancel()
+
+    def jailings(self) -> tuple[Jailing, ...]:
+        """Return the jail of this machine."""
+        return (self._jailing,)
 
     def close(self) -> None:
         """Kill every process of this executor at once; calling it again does nothing."""
@@ -178,7 +186,7 @@ class ExecutorPerSet:
         self._data, self._start = data, start
         self._started: dict[str, LocalExecutor] = {}
         self._closed = False
-        self.jailing = self._of(next(iter(data))).jailing
+        self._of(next(iter(data)))
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
         """Yield one evaluation for every job as it finishes, set by set.
@@ -192,6 +200,10 @@ class ExecutorPerSet:
             if not own:
                 continue
             yield from self._of(dataset).map(own)
+
+    def jailings(self) -> tuple[Jailing, ...]:
+        """Return the jail of every machine, which is the same for every image set."""
+        return self._of(next(iter(self._data))).jailings()
 
     def close(self) -> None:
         """Kill every process at once; calling it again does nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from deltanas.llm.loading import (
     decoded,
@@ -15,6 +15,8 @@ from deltanas.llm.loading import (
 )
 from deltanas.llm.locked import Locks, grammar_tokenizer
 from deltanas.records import Reply
+
+T = TypeVar("T")
 
 
 class TransformersLLM:
@@ -43,6 +45,7 @@ class TransformersLLM:
         """
         from deltanas.llm.decoding import Decoder
 
+        self.name = model
         self.tokenizer: Any = load_tokenizer(model)
         self.network: Any = load_network(
             model, dtype=dtype, device=device, quantization=quantization
@@ -52,6 +55,22 @@ class TransformersLLM:
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
         self.decoder = Decoder(self.network, ends=self.ends, longest=max_new_tokens)
         self._grammar_tokenizer: Any = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return name, class, sizes and number format, as plain values."""
+        weight = self.network.get_input_embeddings().weight
+        return {
+            "model": self.name,
+            "class": type(self.network).__name__,
+            "parameters": sum(each.numel() for each in self.network.parameters()),
+            "vocabulary": weight.shape[0],
+            "dtype": str(weight.dtype).removeprefix("torch."),
+            "device": str(weight.device),
+        }
+
+    def tuner(self, make: Callable[[Any, Any], T]) -> T | None:
+        """Return `make(network, tokenizer)`: the weights are here."""
+        return make(self.network, self.tokenizer)
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of a text, without special ones."""

@@ -1,4 +1,4 @@
-"""What an LLM asks of the machine: memory, disk and hours, estimated before anything is loaded.
+"""What an LLM asks of the machine: memory and disk, estimated before anything is loaded.
 
 The figures are upper bounds: every prompt fills the context and every answer its limit.
 """
@@ -20,11 +20,6 @@ BACKWARD = (
     1.5  # kept values of the layer in hand plus their gradients, as a multiple of the former
 )
 RUNTIME = GIB  # CUDA context, kernels' workspaces, rounding of the allocator: an allowance
-# Assumed speeds. The layers of transformers launch their kernels at this pace on data-centre
-# GPUs; on a CPU a step reads all weights from memory once.
-GPU_STEPS = 25.0  # decoding steps a second, each one token of every reply of a batch
-CPU_BANDWIDTH = 1e10  # bytes a second
-GPU_FLOPS, CPU_FLOPS = 1e14, 1e11  # reached in training, a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +43,18 @@ class Task:
 
     width: int  # bytes of a weight and of an activation: 2 or 4
     packed: bool  # weights in nf4
-    on_gpu: bool
     batch: int  # replies at once
     context: int  # tokens of prompt and answer together
     max_new_tokens: int
     cycles: int
-    candidates: int  # a cycle
     rank: int  # of LoRA; 0: no tuning
     tune_batch: int  # pairs a forward pass
-    pairs: int  # trained on in a cycle, at most
-    epochs: int
     checkpointing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """Bytes, and hours at the stated speeds."""
+    """Bytes."""
 
     weights: int
     cache: int  # KV cache of one batch at full context
@@ -71,10 +62,6 @@ class Needs:
     adapter: int  # LoRA weights; also the size of one saved adapter
     tuning: int  # gradients, optimizer states, activations and logits, beside both weights
     adapters_on_disk: int  # one a cycle
-    hours_generating: float
-    hours_tuning: float
-    steps_per_second: float
-    tuning_tokens_per_second: float
 
     @property
     def memory(self) -> int:
@@ -84,19 +71,13 @@ class Needs:
     def text(self, place: str, download: int) -> str:
         """Return one line for the terminal; `download` is in bytes."""
         parts = [f"weights {self.weights / GIB:.1f}", f"KV cache {self.cache / GIB:.1f}"]
-        hours = (
-            f"{self.hours_generating:.1f} h generating at {self.steps_per_second:,.1f} tokens/s"
-        )
-        hours += " a reply"
         if self.adapter:
             lora = self.adapter + self.tuning
             parts.append(f"LoRA with its training {lora / GIB:.1f}")
-            hours += f", {self.hours_tuning:.1f} h tuning"
-            hours += f" at {self.tuning_tokens_per_second:,.0f} tokens/s"
         return (
             f"{self.memory / GIB:.1f} GiB of {place} memory ({', '.join(parts)});"
             f" {download / GB:.1f} GB to download,"
-            f" {self.adapters_on_disk / GB:.1f} GB of adapters; at most {hours}"
+            f" {self.adapters_on_disk / GB:.1f} GB of adapters"
         )
 
 
@@ -106,10 +87,6 @@ def estimate(sizes: Sizes, task: Task) -> Needs:
     weights = int(loose * task.width + (sizes.parameters - loose) * NF4)
     cache = task.batch * task.context * sizes.cached * task.width
     adapter = FLOAT * task.rank * sizes.adapted
-    steps = GPU_STEPS if task.on_gpu else CPU_BANDWIDTH / weights
-    batches = task.cycles * -(-task.candidates // task.batch)
-    speed = _tuning_speed(sizes, task)
-    seen = sum(min(task.pairs, c * task.candidates) for c in range(1, task.cycles + 1))
     return Needs(
         weights=weights,
         cache=cache,
@@ -117,10 +94,6 @@ def estimate(sizes: Sizes, task: Task) -> Needs:
         adapter=adapter,
         tuning=_tuning(sizes, task, adapter) if task.rank else 0,
         adapters_on_disk=adapter * task.cycles,
-        hours_generating=batches * task.max_new_tokens / steps / 3600,
-        hours_tuning=seen * task.epochs * task.context / speed / 3600 if task.rank else 0.0,
-        steps_per_second=steps,
-        tuning_tokens_per_second=speed,
     )
 
 
@@ -149,14 +122,3 @@ def _tuning(sizes: Sizes, task: Task, adapter: int) -> int:
     kept = sizes.layers * (sizes.hidden * task.width if task.checkpointing else layer)
     logits = task.tune_batch * task.max_new_tokens * sizes.vocabulary
     return 4 * adapter + int(tokens * (kept + BACKWARD * layer)) + logits * (2 * task.width + 12)
-
-
-def _tuning_speed(sizes: Sizes, task: Task) -> float:
-    """Return tokens a second.
-
-    A forward pass takes 2 operations a weight and token, as does the gradient of the activations
-    (Kaplan et al., arXiv 2001.08361, section 2.1); frozen weights have none of their own.
-    Checkpointing repeats the forward pass.
-    """
-    operations = (6 if task.checkpointing else 4) * sizes.parameters
-    return (GPU_FLOPS if task.on_gpu else CPU_FLOPS) / operations

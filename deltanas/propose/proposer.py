@@ -5,17 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import number_hunks
 from deltanas.propose.prompt import check_template, render_prompt, view_of
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
-from deltanas.records import Baseline, Proposal, Reply
+from deltanas.records import Baseline, Proposal, Reply, Request
+
+T = TypeVar("T")
 
 
 class LanguageModel(Protocol):
     """Answers single user turns."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies the LLM, as plain values, for the run's record."""
+        ...
+
+    def tuner(self, make: Callable[[Any, Any], T]) -> T | None:
+        """Return `make(network, tokenizer)`; None where the weights are elsewhere."""
+        ...
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of a text, without special ones."""
@@ -37,7 +47,7 @@ class LanguageModel(Protocol):
 
 
 class Proposer(Protocol):
-    """Writes one delta per baseline it is given."""
+    """Writes one delta per request."""
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether the proposer can take this baseline."""
@@ -49,12 +59,10 @@ class Proposer(Protocol):
 
     def propose(
         self,
-        baselines: Sequence[Baseline],
-        datasets: Sequence[str],
-        seeds: Sequence[int],
+        requests: Sequence[Request],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, to be better on dataset i, drawn with seed i."""
+        """Return proposal i for request i, drawn with its seed; `on_reply` is told of each."""
         ...
 
 
@@ -87,15 +95,15 @@ class LLMProposer:
 
     def propose(
         self,
-        baselines: Sequence[Baseline],
-        datasets: Sequence[str],
-        seeds: Sequence[int],
+        requests: Sequence[Request],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, to be better on dataset i, drawn with seed i."""
+        """Return proposal i for request i, drawn with its seed; `on_reply` is told of each."""
+        baselines = [request.slot.baseline for request in requests]
+        seeds = [request.seed for request in requests]
         prompts = [
-            render_prompt(self.template, baseline, dataset)
-            for baseline, dataset in zip(baselines, datasets, strict=True)
+            render_prompt(self.template, request.slot.baseline, request.slot.dataset)
+            for request in requests
         ]
         shown = {b.code: view_of(b, self.template) for b in baselines}  # siblings share theirs
         views = [shown[baseline.code] for baseline in baselines]
@@ -141,17 +149,16 @@ class RandomEditProposer:
 
     def propose(
         self,
-        baselines: Sequence[Baseline],
-        datasets: Sequence[str],
-        seeds: Sequence[int],
+        requests: Sequence[Request],
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
-        """Return proposal i for baseline i, drawn with seed i; an empty reply if none applies."""
+        """Return proposal i for request i; an empty reply where no operator applies."""
         proposals = []
-        for baseline, seed in zip(baselines, seeds, strict=True):
+        for request in requests:
+            code, seed = request.slot.baseline.code, request.seed
             began = time.perf_counter()
             try:
-                reply = unified_delta(baseline.code, random_edit(baseline.code, Random(seed)))
+                reply = unified_delta(code, random_edit(code, Random(seed)))
             except EditError:
                 reply = ""
             proposals.append(

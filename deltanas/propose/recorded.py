@@ -1,14 +1,14 @@
-"""The proposer of a replay: what a run was answered, without the LLM that answered it."""
+"""The proposer of a replay: it fits what the run's proposer fitted, and answers nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from deltanas.records import Baseline, Proposal
+from deltanas.records import Baseline, Proposal, Request
 
 
 class RecordedProposer:
-    """Repeats the proposals of a run; implements `Proposer`.
+    """Stands for the LLM of a run whose replies are recorded; implements `Proposer`.
 
     An LLM's context left some baselines out, which only its tokenizer can tell: `unfit` names
     those of the archive by dataset, and of candidates that joined the pool those fit that are in
@@ -16,13 +16,9 @@ class RecordedProposer:
     """
 
     def __init__(
-        self,
-        proposals: Mapping[int, Proposal],  # by the seed of their slot
-        *,
-        unfit: Mapping[str, frozenset[str]],
-        parents: frozenset[tuple[str, str]],
+        self, *, unfit: Mapping[str, frozenset[str]], parents: frozenset[tuple[str, str]]
     ) -> None:
-        self._proposals, self._unfit, self._parents = proposals, unfit, parents
+        self._unfit, self._parents = unfit, parents
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether the run's proposer could take this baseline."""
@@ -35,17 +31,17 @@ class RecordedProposer:
         return None
 
     def propose(
-        self,
-        baselines: Sequence[Baseline],
-        datasets: Sequence[str],
-        seeds: Sequence[int],
-        on_reply: Callable[[], None] = lambda: None,
+        self, requests: Sequence[Request], on_reply: Callable[[], None] = lambda: None
     ) -> list[Proposal]:
-        """Return what was recorded for each seed; nothing where the run broke off before it."""
+        """Return empty replies: the run broke off before these."""
         return [
-            self._proposals.get(seed)
-            or Proposal(
-                prompt="", reply="", prompt_tokens=0, output_tokens=0, seconds=0.0, seed=seed
+            Proposal(
+                prompt="",
+                reply="",
+                prompt_tokens=0,
+                output_tokens=0,
+                seconds=0.0,
+                seed=request.seed,
             )
-            for seed in seeds
+            for request in requests
         ]

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from deltanas.records import UserError
 
 
@@ -23,33 +25,31 @@ def held(store: Path) -> Iterator[None]:
     The lock's file names process and machine for others to read. Raises LockError.
     """
     path = store.with_suffix(".lock")
+    lock = FileLock(path, blocking=False)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock.acquire()
+    except Timeout as error:
+        owner = path.read_text(encoding="utf-8", errors="replace").strip()
+        raise LockError(
+            f"the run in {path.parent} is being written by {owner or 'another process'};"
+            " wait for its end, or end it"
+        ) from error
     except OSError as error:
         raise LockError(f"{path.parent} cannot hold a run: {error.strerror}") from error
     try:
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(descriptor, 256, 0).decode(errors="replace").strip()
-            raise LockError(
-                f"the run in {path.parent} is being written by {owner or 'another process'};"
-                " wait for its end, or end it"
-            ) from error
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+            path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
         except OSError as error:
             raise LockError(f"{path} cannot be written: {error.strerror}") from error
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def is_being_written(store: Path) -> bool:
-    """Tell whether another process holds the writer's lock of a run's SQLite file.
+    """Tell whether a process holds the writer's lock of a run's SQLite file.
 
-    Not for the process that writes: closing the lock's file here would let go of its lock.
+    A lock for reading is asked for, which needs no right to write there.
     """
     try:
         handle = store.with_suffix(".lock").open()
@@ -57,7 +57,7 @@ def is_being_written(store: Path) -> bool:
         return False
     with handle:
         try:
-            fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _BLANK = "–"  # stands in tables for what was not measured
 
 
+def say(console: Console, line: str) -> None:
+    """Print one line as it is, however long."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 class CycleProgress:
     """Live progress of a search: one bar for the cycles and one for the stage in hand.
 

@@ -14,14 +14,14 @@ from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.records import Baseline, derive_seed
 from deltanas.report.console import CycleProgress
 from deltanas.tune.curation import Pair
-from deltanas.tune.lora import LoraTuner
+from deltanas.tune.tuner import Tuner
 
 
 def static_corpus(
     config: Config,
     archive: LemurArchive,
     pools: Mapping[str, Sequence[Baseline]],
-    tuner: LoraTuner,
+    tuner: Tuner,
     progress: CycleProgress,
 ) -> list[Pair]:
     """Return `lora.pairs` pairs of the archive that fit the LLM, equally many on every dataset.
@@ -38,7 +38,7 @@ def static_corpus(
 
         def fits(pair: ArchivePair, pairs: dict[str, Pair] = pairs) -> bool:
             rendered = _rendered(config, pair)
-            if rendered is None or not tuner.fits(rendered):
+            if rendered is None or not tuner.fits(rendered.lesson()):
                 return False
             pairs[rendered.pair_id] = rendered
             return True

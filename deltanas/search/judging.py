@@ -1,4 +1,7 @@
-"""From what the stages found out about one slot to its row, and back."""
+"""What counts: valid, degenerate, admitted and gain, decided here, in pure functions.
+
+From what the stages found out about one slot to its row, and back.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from deltanas.records import (
     Attempt,
     Candidate,
     Evaluation,
+    Loop,
     Proposal,
     Refused,
     Slot,
+    UsedBaseline,
     Verdict,
 )
 
 
-def attempt_row(
+def judge(
     slot: Slot,
     proposal: Proposal,
     outcome: Candidate | Refused,
@@ -26,7 +31,7 @@ def attempt_row(
     novel: bool,
     majority_rate: float,
     gate: float,
-    loop: str,
+    loop: Loop,
     count_tokens: Callable[[str], int | None],
 ) -> Attempt:
     """Return the row of one slot.
@@ -102,6 +107,20 @@ def evaluation_of(row: Attempt) -> Evaluation:
         memory_bytes=row.memory_bytes,
         overworked=row.overworked,
         batch_dependent=row.degenerate,  # all that an equal network needs to be degenerate too
+    )
+
+
+def score_of(used: UsedBaseline) -> Evaluation:
+    """Return what the jail found out about a baseline, as far as its row tells."""
+    proxy = used.baseline.proxy_accuracy
+    return Evaluation(
+        job_id=used.baseline.baseline_id,
+        verdict=used.verdict or Verdict.INFRASTRUCTURE,  # older files do not say why it failed
+        reason=used.reason,
+        proxy_accuracy=proxy,
+        first_epoch_accuracy=used.first_epoch_accuracy,
+        test_accuracy=used.first_epoch_accuracy,
+        curve=() if proxy is None else (proxy,),
     )
 
 

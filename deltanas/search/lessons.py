@@ -11,7 +11,7 @@ from deltanas.config.schema import Config, Corpus, Curation, Generation
 from deltanas.propose.prompt import render_answer
 from deltanas.records import Attempt, CycleSummary, Slot, derive_seed
 from deltanas.tune.curation import Pair, curate, draw, split
-from deltanas.tune.lora import LoraTuner, TuneResult
+from deltanas.tune.tuner import Tuner, TuneResult
 
 HELD_OUT_SHARE = 0.2  # of the baselines of the curated pairs, to watch the LoRA loss
 
@@ -22,13 +22,13 @@ class Lessons:
 
     config: Config
     directory: Path  # of the run
-    tuner: LoraTuner | None  # None: the LLM stays frozen, or there is none
+    tuner: Tuner | None  # None: the LLM stays frozen, or there is none
     pairs: list[Pair] = field(default_factory=list)
 
     def recall(self, summary: CycleSummary) -> None:
         """Put the adapter back that a finished cycle left."""
         if self.tuner and summary.adapter_kept is not None:
-            self.tuner.load_adapter(self._adapter(summary.cycle))
+            self.tuner.load(self._adapter(summary.cycle))
 
     def collect(self, slots: Sequence[Slot], attempts: Sequence[Attempt]) -> None:
         """Add a cycle's trained candidates to what the LLM may be tuned on."""
@@ -50,7 +50,7 @@ class Lessons:
                 answer=answer,
                 gain=row.gain,
             )
-            if self.tuner.fits(pair):
+            if self.tuner.fits(pair.lesson()):
                 self.pairs.append(pair)
 
     def tune(self, cycle: int) -> TuneResult | None:
@@ -73,9 +73,9 @@ class Lessons:
         train, held_out = split(chosen, share=HELD_OUT_SHARE, rng=rng)
         if not train or not held_out:
             return None
-        return self.tuner.tune(
-            train,
-            held_out,
+        return self.tuner.learn(
+            [pair.lesson() for pair in train],
+            [pair.lesson() for pair in held_out],
             seed=derive_seed(self.config.seed, cycle, "lora"),
             directory=self._adapter(cycle),
         )

@@ -1,9 +1,8 @@
-"""The configured LLM: what it needs of this machine, and the LLM itself."""
+"""What the configured LLM needs of this machine, asked before anything is loaded."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
@@ -16,9 +15,6 @@ from deltanas.llm.machine import (
     read_sizes,
 )
 from deltanas.llm.requirements import GB, GIB, Needs, Task, estimate
-
-if TYPE_CHECKING:
-    from deltanas.llm.local import TransformersLLM
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a weight
 
@@ -39,7 +35,7 @@ def llm_needs(config: Config, directory: Path) -> str:
             f" {llm.model}; it must be at most that"
         )
     place, free = free_memory(llm.device)
-    needs = estimate(sizes, _task(config, on_gpu=place == "GPU"))
+    needs = estimate(sizes, _task(config))
     download = missing_download(llm.model, sizes.parameters * WIDTHS[llm.dtype])
     line = f"llm={llm.name} needs {needs.text(place, download)}"
     short = [
@@ -51,41 +47,17 @@ def llm_needs(config: Config, directory: Path) -> str:
     return line
 
 
-def open_llm(config: Config) -> TransformersLLM:
-    """Load the LLM. Raises LLMError where it cannot be used so, OSError where there is none."""
-    from deltanas.llm.local import TransformersLLM
-
-    llm = config.llm
-    return TransformersLLM(
-        llm.model,
-        dtype=llm.dtype,
-        device=llm.device,
-        context=llm.context,
-        max_new_tokens=config.new_tokens(),
-        temperature=llm.temperature,
-        top_k=llm.top_k,
-        top_p=llm.top_p,
-        batch=llm.batch,
-        quantization=llm.quantization,
-        stop=llm.stop,
-    )
-
-
-def _task(config: Config, *, on_gpu: bool) -> Task:
+def _task(config: Config) -> Task:
     llm, lora = config.llm, config.lora
     return Task(
         width=WIDTHS[llm.dtype],
         packed=llm.quantization != "none",
-        on_gpu=on_gpu,
         batch=min(llm.batch, config.protocol.candidates),
         context=llm.context,
         max_new_tokens=config.new_tokens(),
         cycles=config.protocol.cycles,
-        candidates=config.protocol.candidates,
         rank=lora.r if lora.enabled else 0,
         tune_batch=lora.batch,
-        pairs=lora.pairs,
-        epochs=lora.epochs,
         checkpointing=llm.checkpointing,
     )
 

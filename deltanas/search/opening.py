@@ -4,232 +4,189 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
-from deltanas.archive.base import Archive
-from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import Config, Corpus, Decoding, Generation, ProposerKind
-from deltanas.evaluate.images.image_data import SPLITS
-from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
+from deltanas.config.schema import ArchiveName, Config, Corpus, ProposerKind
+from deltanas.evaluate.executor import Executor
+from deltanas.evaluate.images.image_data import SPLITS, ImageData
+from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline
-from deltanas.report.console import CycleProgress
-from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
+from deltanas.report.console import CycleProgress, say
+from deltanas.report.tracker import Tracker
 from deltanas.screen.novelty import NoveltyIndex
+from deltanas.search.candidates import Bar, Candidates
 from deltanas.search.corpus import static_corpus
+from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
-from deltanas.search.needs import llm_needs, open_llm
-from deltanas.search.parts import open_executor, open_images
+from deltanas.search.memory import Memory
+from deltanas.search.needs import llm_needs
+from deltanas.search.parents import Balanced
+from deltanas.search.parts import (
+    fitting,
+    open_archive,
+    open_executor,
+    open_images,
+    open_pools,
+    open_proposer,
+    open_tracker,
+)
+from deltanas.search.slots import Slots
+from deltanas.search.stages import Bars, Stages
+from deltanas.search.study import Study
 from deltanas.tune.curation import Pair
 
 if TYPE_CHECKING:
-    from deltanas.tune.lora import LoraTuner
+    from rich.console import Console
 
-PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidance", "wandb")
+PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidance", "wandb") + (
+    "datasketch",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A search with everything that it needs, and the rooms that look at it."""
+
+    search: Search
+    study: Study
+    store: RunStore
+    tracker: Tracker
+    progress: CycleProgress
 
 
 @contextmanager
 def opened(
-    config: Config, directory: Path, console: Console, replayed: Proposer | None = None
-) -> Iterator[Search]:
+    config: Config,
+    directory: Path,
+    console: Console,
+    *,
+    replayed: Proposer | None = None,
+    journal: Callable[[RunStore], Journal] = RunJournal,
+) -> Iterator[Opened]:
     """Yield the search of a configuration, with everything that it needs.
 
     A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned.
-    What cannot work is refused before the first attempt: ConfigError, or the error of its room.
+    What cannot work is refused before the first attempt, with a UserError.
     """
+    _check_corpus(config)
     if not replayed and config.proposer is ProposerKind.llm and config.llm.model != "embedded":
-        _say(console, llm_needs(config, directory))
-    if config.lora.enabled and config.lora.corpus is not Corpus.own:
-        _check_corpus(config)
+        say(console, llm_needs(config, directory))
     with ExitStack() as stack:
-        archive = _archive(config)
-        pools, left_out = _pools(archive, config)
+        archive = open_archive(config)
+        pools, left_out = open_pools(archive, config)
         data = {one.name: open_images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
-        plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-        if store.meta("config") not in (None, plain):
-            raise ConfigError(
-                f"{directory} holds a run of another configuration; resume={directory} goes on"
-                " with that one, and hydra.run.dir names another directory for a new one"
-            )
+        plain = _plain(config, store, directory)
         executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.writer()}"):
-            proposer, tuner = (replayed, None) if replayed else _proposer(config)
-            fitting = {name: _fitting(name, pool, proposer) for name, pool in pools.items()}
-        tracker = _tracker(config, directory, console)
+            proposer, tuner, llm = (replayed, None, None) if replayed else open_proposer(config)
+            fit = fitting(pools, proposer)
+        tracker = open_tracker(config, directory, console)
         progress = CycleProgress(console, config.protocol.cycles)
-        pairs = _static_pairs(config, archive, fitting, tuner, progress)
+        pairs: list[Pair] = []
+        if tuner and isinstance(archive, LemurArchive) and config.lora.corpus is not Corpus.own:
+            with progress:
+                pairs = static_corpus(config, archive, fit, tuner, progress)
         _describe(store, directory.name, plain)
-        store.set_meta(
-            "unfit",  # by dataset, which a replay without the LLM cannot find out
-            {
-                name: sorted(
-                    {b.baseline_id for b in pool} - {b.baseline_id for b in fitting[name]}
-                )
-                for name, pool in pools.items()
-            },
-        )
-        known, used = (sum(map(len, each.values())) for each in (pools, fitting))
+        _describe_rooms(store, data, executor, pools, fit)
         store.set_meta("left_out", left_out)
-        store.set_meta(
-            "majority_rate",
-            {
-                name: {split: one.majority_rate(split) for split in SPLITS}
-                for name, one in data.items()
-            },
-        )
-        store.set_meta("jail", asdict(executor.jailing))
-        store.set_meta("baselines", {"used": used, "left_out": known - used})
-        _say(
-            console,
-            f"deltanas: {config.protocol.cycles} cycles x {config.protocol.candidates} candidates,"
-            f" llm={config.writer()} dataset={config.dataset.name} archive={archive.name}"
-            f" ({used} of {known} baselines fit) ablation={config.ablation}",
-        )
-        _say(console, str(executor.jailing))
-        if left_out:
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-            _say(console, f"left out of the archive: {counts}")
-        tracker.start(directory.name, plain)  # type: ignore[arg-type]
-        yield Search(
+        store.set_meta("llm", llm)
+        _announce(console, config, archive.name, pools, fit, executor, left_out)
+        tracker.start(directory.name, plain)
+        lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
+        bars = {
+            one.name: Bar(
+                majority_rate=data[one.name].majority_rate("val"), gate=config.dataset.gate_of(one)
+            )
+            for one in config.dataset.sets()
+        }
+        search = assembled(
             config=config,
-            data=data,
-            gates={one.name: config.dataset.gate_of(one) for one in config.dataset.sets()},
-            pools=fitting,
+            bars=bars,
+            pools=fit,
             proposer=proposer,
-            lessons=Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs),
+            lessons=lessons,
             executor=executor,
-            store=store,
-            tracker=tracker,
+            journal=journal(store),
             progress=progress,
-            novelty=NoveltyIndex(
-                permutations=config.novelty.permutations,
-                shingle=config.novelty.shingle,
-                threshold=config.novelty.threshold,
-            ),
         )
+        study = Study(config=config, store=store, executor=executor, stages=search.stages)
+        yield Opened(search=search, study=study, store=store, tracker=tracker, progress=progress)
+
+
+def assembled(
+    *,
+    config: Config,
+    bars: Mapping[str, Bar],
+    pools: dict[str, list[Baseline]],
+    proposer: Proposer,
+    lessons: Lessons,
+    executor: Executor,
+    journal: Journal,
+    progress: Bars,
+) -> Search:
+    """Return the search over these parts; bars and pools are by dataset."""
+    memory = Memory(
+        pools=pools,
+        novelty=NoveltyIndex(
+            permutations=config.novelty.permutations,
+            shingle=config.novelty.shingle,
+            threshold=config.novelty.threshold,
+        ),
+    )
+    stages = Stages(bars=progress)
+    slots = Slots(
+        config=config,
+        selectors={name: Balanced() for name in pools},
+        proposer=proposer,
+        executor=executor,
+        memory=memory,
+        journal=journal,
+        stages=stages,
+    )
+    return Search(
+        config=config,
+        slots=slots,
+        proposer=proposer,
+        candidates=Candidates(config=config, bars=bars, proposer=proposer, memory=memory),
+        executor=executor,
+        lessons=lessons,
+        memory=memory,
+        journal=journal,
+        stages=stages,
+    )
 
 
 def _check_corpus(config: Config) -> None:
-    if config.proposer is ProposerKind.llm and config.archive.name != "lemur":
+    if not config.lora.enabled or config.lora.corpus is Corpus.own:
+        return
+    if config.proposer is ProposerKind.llm and config.archive.name is not ArchiveName.lemur:
         raise ConfigError(
-            f"lora.corpus={config.lora.corpus.value} takes pairs from LEMUR, but archive="
+            f"lora.corpus={config.lora.corpus} takes pairs from LEMUR, but archive="
             f"{config.archive.name}; set archive=lemur or lora.corpus=own"
         )
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _archive(config: Config) -> Archive:
-    if config.archive.name == "lemur":
-        return LemurArchive(Path(config.archive.path) if config.archive.path else None)
-    return BuiltinArchive()
-
-
-def _pools(archive: Archive, config: Config) -> tuple[dict[str, list[Baseline]], dict[str, int]]:
-    """Return the baselines of every dataset, and how many networks each reason left out."""
-    pools: dict[str, list[Baseline]] = {}
-    counts: dict[str, int] = {}
-    for one in config.dataset.sets():
-        asked: Any = {
-            "dataset": one.name,
-            "max_image_size": config.archive.max_image_size,
-            "max_lines": config.archive.max_lines,
-        }
-        pools[one.name] = list(archive.baselines(**asked))
-        for reason, count in archive.left_out(**asked).items():
-            if count:
-                counts[reason] = counts.get(reason, 0) + count
-    return pools, counts
-
-
-def _fitting(dataset: str, pool: Sequence[Baseline], proposer: Proposer) -> list[Baseline]:
-    """Return the baselines that the proposer can take whole; nothing is ever truncated."""
-    fitting = [baseline for baseline in pool if proposer.fits(baseline, dataset)]
-    if not fitting:
+def _plain(config: Config, store: RunStore, directory: Path) -> dict[str, Any]:
+    """Return the configuration as plain values, which must be those of the run, if any."""
+    plain: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    if store.meta("config") not in (None, plain):
         raise ConfigError(
-            f"none of {len(pool)} baselines fits; prompt and answer (llm.max_new_tokens) must fit"
-            " llm.context, or archive.max_lines must be lower"
+            f"{directory} holds a run of another configuration; resume={directory} goes on"
+            " with that one, and hydra.run.dir names another directory for a new one"
         )
-    return fitting
-
-
-def _proposer(config: Config) -> tuple[Proposer, LoraTuner | None]:
-    from deltanas.tune.lora import LoraSettings, LoraTuner
-
-    if config.proposer is ProposerKind.random_edit:
-        return RandomEditProposer(), None
-    llm = open_llm(config)
-    whole = config.generation is Generation.full
-    proposer = LLMProposer(
-        llm,
-        template=config.template(),
-        locked=config.decoding is Decoding.locked and not whole,
-        lock_names=config.llm.lock_names,
-    )
-    if not config.lora.enabled:
-        return proposer, None
-    lora = config.lora
-    settings = LoraSettings(
-        r=lora.r,
-        alpha=lora.alpha,
-        dropout=lora.dropout,
-        targets=tuple(config.llm.lora_targets),
-        lr=lora.lr,
-        weight_decay=lora.weight_decay,
-        epochs=lora.epochs,
-        batch=lora.batch,
-        accumulate=lora.accumulate,
-    )
-    return proposer, LoraTuner(
-        llm.network,
-        llm.tokenizer,
-        settings,
-        max_tokens=config.llm.context,
-        seed=config.seed,
-        gradient_checkpointing=config.llm.checkpointing,
-    )
-
-
-def _static_pairs(
-    config: Config,
-    archive: Archive,
-    pools: Mapping[str, list[Baseline]],
-    tuner: LoraTuner | None,
-    progress: CycleProgress,
-) -> list[Pair]:
-    if tuner is None or not isinstance(archive, LemurArchive) or config.lora.corpus is Corpus.own:
-        return []
-    with progress:
-        return static_corpus(config, archive, pools, tuner, progress)
-
-
-def _tracker(config: Config, directory: Path, console: Console) -> Tracker:
-    tracker = config.tracker
-    if tracker.name == "none":
-        return NullTracker()
-    return WandbTracker(
-        project=tracker.project,
-        directory=directory,
-        entity=tracker.entity,
-        group=tracker.group,
-        mode="online" if tracker.mode == "online" else "offline",
-        tags=(config.llm.name, config.dataset.name, config.ablation),
-        say=lambda line: _say(console, line),
-    )
+    return dict(plain)
 
 
 def _describe(store: RunStore, run_id: str, config: Any) -> None:
@@ -242,3 +199,49 @@ def _describe(store: RunStore, run_id: str, config: Any) -> None:
         "versions",
         {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     )
+
+
+def _describe_rooms(
+    store: RunStore,
+    data: Mapping[str, ImageData],
+    executor: Executor,
+    pools: Mapping[str, list[Baseline]],
+    fit: Mapping[str, list[Baseline]],
+) -> None:
+    """Store what a reader of the run, or a replay without its LLM, cannot find out."""
+    unfit = {
+        name: sorted({b.baseline_id for b in pool} - {b.baseline_id for b in fit[name]})
+        for name, pool in pools.items()
+    }
+    known, used = (sum(map(len, each.values())) for each in (pools, fit))
+    rates = {
+        name: {split: one.majority_rate(split) for split in SPLITS} for name, one in data.items()
+    }
+    store.set_meta("unfit", unfit)
+    store.set_meta("majority_rate", rates)
+    store.set_meta("jail", asdict(executor.jailings()[0]))
+    store.set_meta("baselines", {"used": used, "left_out": known - used})
+
+
+def _announce(
+    console: Console,
+    config: Config,
+    archive: str,
+    pools: Mapping[str, list[Baseline]],
+    fit: Mapping[str, list[Baseline]],
+    executor: Executor,
+    left_out: Mapping[str, int],
+) -> None:
+    """Print what is searched on, with what, behind which walls."""
+    known, used = (sum(map(len, each.values())) for each in (pools, fit))
+    say(
+        console,
+        f"deltanas: {config.protocol.cycles} cycles x {config.protocol.candidates} candidates,"
+        f" llm={config.writer()} dataset={config.dataset.name} archive={archive}"
+        f" ({used} of {known} baselines fit) ablation={config.ablation}",
+    )
+    for jailing in executor.jailings():
+        say(console, str(jailing))
+    if left_out:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        say(console, f"left out of the archive: {counts}")

@@ -1,30 +1,90 @@
-"""What evaluates networks, as the configuration says: image sets, and the executor over them."""
+"""One builder for each Protocol, as the configuration says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deltanas.config.schema import Config, ImageSetConfig
+from deltanas.archive.base import Archive
+from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.archive.lemur import LemurArchive
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import (
+    ArchiveName,
+    Config,
+    Decoding,
+    Generation,
+    ImageSetConfig,
+    ProposerKind,
+    TrackerMode,
+    TrackerName,
+)
 from deltanas.evaluate.executor import ExecutorPerSet, LocalExecutor
-from deltanas.evaluate.images.image_data import ImageData, load_data
-from deltanas.report.console import TaskProgress
+from deltanas.evaluate.images.image_data import ImageData, ImageSet
+from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
+from deltanas.records import Baseline
+from deltanas.report.console import TaskProgress, say
+from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
+from deltanas.tune.tuner import Tuner
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from deltanas.llm.local import TransformersLLM
+
+
+def open_archive(config: Config) -> Archive:
+    """Return where baselines come from. Raises ArchiveError where it is not there."""
+    if config.archive.name is ArchiveName.lemur:
+        return LemurArchive(Path(config.archive.path) if config.archive.path else None)
+    return BuiltinArchive()
+
+
+def open_pools(
+    archive: Archive, config: Config
+) -> tuple[dict[str, list[Baseline]], dict[str, int]]:
+    """Return the baselines of every dataset, and how many networks each reason left out."""
+    pools: dict[str, list[Baseline]] = {}
+    counts: dict[str, int] = {}
+    for one in config.dataset.sets():
+        asked: Any = {
+            "dataset": one.name,
+            "max_image_size": config.archive.max_image_size,
+            "max_lines": config.archive.max_lines,
+        }
+        pools[one.name] = list(archive.baselines(**asked))
+        for reason, count in archive.left_out(**asked).items():
+            if count:
+                counts[reason] = counts.get(reason, 0) + count
+    return pools, counts
+
+
+def fitting(
+    pools: Mapping[str, Sequence[Baseline]], proposer: Proposer
+) -> dict[str, list[Baseline]]:
+    """Return the baselines that the proposer can take whole; nothing is ever truncated.
+
+    Raises ConfigError where none of a dataset's fits.
+    """
+    fit = {
+        dataset: [baseline for baseline in pool if proposer.fits(baseline, dataset)]
+        for dataset, pool in pools.items()
+    }
+    for dataset, pool in pools.items():
+        if not fit[dataset]:
+            raise ConfigError(
+                f"none of {len(pool)} baselines fits; prompt and answer (llm.max_new_tokens) must"
+                " fit llm.context, or archive.max_lines must be lower"
+            )
+    return fit
+
 
 def open_images(one: ImageSetConfig, seed: int, console: Console) -> ImageData:
     """Return one image set, decoded where that was not done before. Raises DatasetError."""
+    described = ImageSet(name=one.name, seed=seed, image_size=one.image_size, root=one.root)
     with TaskProgress(console) as progress:
-        return load_data(
-            one.name,
-            seed=seed,
-            image_size=one.image_size,
-            root=Path(one.root) if one.root else None,
-            progress=progress,
-        )
+        return described.load(progress)
 
 
 def open_executor(config: Config, data: Mapping[str, ImageData]) -> ExecutorPerSet:
@@ -45,3 +105,87 @@ def open_executor(config: Config, data: Mapping[str, ImageData]) -> ExecutorPerS
         )
 
     return ExecutorPerSet(data, start)
+
+
+def open_llm(config: Config) -> TransformersLLM:
+    """Load the LLM. Raises LLMError where it cannot be used so, OSError where there is none."""
+    from deltanas.llm.local import TransformersLLM
+
+    llm = config.llm
+    return TransformersLLM(
+        llm.model,
+        dtype=llm.dtype,
+        device=llm.device,
+        context=llm.context,
+        max_new_tokens=config.new_tokens(),
+        temperature=llm.temperature,
+        top_k=llm.top_k,
+        top_p=llm.top_p,
+        batch=llm.batch,
+        quantization=llm.quantization,
+        stop=llm.stop,
+    )
+
+
+def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any] | None]:
+    """Return who writes deltas, what teaches it (None: nothing) and what identifies its LLM."""
+    if config.proposer is ProposerKind.random_edit:
+        return RandomEditProposer(), None, None
+    llm = open_llm(config)
+    whole = config.generation is Generation.full
+    proposer = LLMProposer(
+        llm,
+        template=config.template(),
+        locked=config.decoding is Decoding.locked and not whole,
+        lock_names=config.llm.lock_names,
+    )
+    described = llm.describe()
+    if not config.lora.enabled:
+        return proposer, None, described
+    return (
+        proposer,
+        llm.tuner(lambda network, tokenizer: _tuner(config, network, tokenizer)),
+        (described),
+    )
+
+
+def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
+    from deltanas.tune.lora import LoraTuner
+    from deltanas.tune.training import LoraSettings
+
+    lora = config.lora
+    settings = LoraSettings(
+        r=lora.r,
+        alpha=lora.alpha,
+        dropout=lora.dropout,
+        targets=tuple(config.llm.lora_targets),
+        lr=lora.lr,
+        weight_decay=lora.weight_decay,
+        epochs=lora.epochs,
+        batch=lora.batch,
+        accumulate=lora.accumulate,
+    )
+    return LoraTuner(
+        network,
+        tokenizer,
+        settings,
+        max_tokens=config.llm.context,
+        seed=config.seed,
+        gradient_checkpointing=config.llm.checkpointing,
+    )
+
+
+def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:
+    """Return where the run is shown besides its directory."""
+    tracker = config.tracker
+    if tracker.name is TrackerName.none:
+        return NullTracker()
+    return WandbTracker(
+        project=tracker.project,
+        directory=directory,
+        entity=tracker.entity,
+        group=tracker.group,
+        mode="online" if tracker.mode is TrackerMode.online else "offline",
+        tags=(config.llm.name, config.dataset.name, config.ablation),
+        say=lambda line: say(console, line),
+    )

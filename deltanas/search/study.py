@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from deltanas.config.schema import Config, FinalistChoice
 from deltanas.evaluate.executor import Executor
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Finalist, Job, derive_seed
-from deltanas.report.console import CycleProgress
+from deltanas.records import Attempt, Finalist, Job, Stage, derive_seed
 from deltanas.search.finalists import Scored, stratify, top
+from deltanas.search.jobs import training_job
+from deltanas.search.stages import Stages
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,15 +22,15 @@ class Study:
     config: Config
     store: RunStore
     executor: Executor
-    progress: CycleProgress
+    stages: Stages
 
     def run(self) -> None:
         """Train the finalists and the repeats, and store how they ended and what that took."""
-        began = time.perf_counter()
         try:
             self._run()
         finally:
-            self.store.add_seconds("seconds_study", time.perf_counter() - began)
+            spent = math.fsum(self.stages.clock.take().values())
+            self.store.add_seconds("seconds_study", spent)
 
     def _run(self) -> None:
         protocol = self.config.protocol
@@ -61,15 +62,14 @@ class Study:
             for used in self.store.baselines()
         }
         return [
-            Job(
-                job_id=row.attempt_id,
-                code=row.code,
-                dataset=row.dataset,
-                recipe=parents[row.dataset, row.parent_id].recipe,
-                epochs=self.config.protocol.finalist_epochs,
-                seed=self.config.seed,
+            training_job(
+                self.config,
+                row.attempt_id,
+                row.code,
+                row.dataset,
+                parents[row.dataset, row.parent_id].recipe,
                 canary=parents[row.dataset, row.parent_id].code,
-                **self.config.trainer.options(),
+                epochs=self.config.protocol.finalist_epochs,
             )
             for row in rows
         ]
@@ -77,17 +77,18 @@ class Study:
     def _train(
         self, stage: str, jobs: Sequence[Job], done: set[str], rows: dict[str, Attempt]
     ) -> Iterator[Finalist]:
-        self.progress.begin(f"study: {stage}", len(jobs))
-        self.progress.advance(len(done))
-        for evaluation in self.executor.map(job for job in jobs if job.job_id not in done):
-            row = rows[evaluation.job_id]
-            yield Finalist(
-                attempt_id=row.attempt_id,
-                dataset=row.dataset,
-                proxy_accuracy=row.proxy_accuracy or 0.0,
-                final_accuracy=None if evaluation.overworked else evaluation.test_accuracy,
-                curve=evaluation.curve,
-                verdict=evaluation.verdict,
-                reason="its own loop overworked" if evaluation.overworked else evaluation.reason,
-            )
-            self.progress.advance()
+        left = [job for job in jobs if job.job_id not in done]
+        with self.stages.show(Stage.study, f"study: {stage}", len(left)) as advance:
+            for evaluation in self.executor.map(left):
+                row = rows[evaluation.job_id]
+                over = evaluation.overworked
+                yield Finalist(
+                    attempt_id=row.attempt_id,
+                    dataset=row.dataset,
+                    proxy_accuracy=row.proxy_accuracy or 0.0,
+                    final_accuracy=None if over else evaluation.test_accuracy,
+                    curve=evaluation.curve,
+                    verdict=evaluation.verdict,
+                    reason="its own loop overworked" if over else evaluation.reason,
+                )
+                advance()

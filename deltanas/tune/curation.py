@@ -9,6 +9,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deltanas.tune.tuner import Answer, Lesson
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -21,6 +23,11 @@ class Pair:
     prompt: str  # the user turn, before the chat template
     answer: str  # the delta as the LLM wrote it, or should write it
     gain: float | None  # proxy accuracy minus the baseline's, in [-1, 1]; None: unknown
+
+    def lesson(self) -> Lesson:
+        """Return what the LLM learns from this pair."""
+        answer = Answer(text=self.answer, reward=self.gain or 0.0)
+        return Lesson(name=self.pair_id, prompt=self.prompt, answers=(answer,))
 
 
 def curate(

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,27 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from deltanas.tune.curation import Pair
 from deltanas.tune.packing import Example, packed_attention
 from deltanas.tune.rendering import TuningError, render_example
 from deltanas.tune.training import DivergedError, LoraSettings, fit, held_out_loss
-
-__all__ = ["LoraSettings", "LoraTuner", "TuneResult"]
+from deltanas.tune.tuner import Lesson, TuneResult
 
 _WEIGHTS = "adapter_model.safetensors"  # the names that PEFT's own from_pretrained looks for
 _ADAPTER = "default"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneResult:
-    """What one cycle of tuning came to."""
-
-    loss_before: float  # held-out loss per answer token, nats
-    loss_after: float | None  # of the new weights, kept or not; None: the training diverged
-    kept: bool  # False: the adapter is what it was before this cycle
-    steps: int  # optimizer steps
-    tokens: int  # of all pairs over all epochs, prompts and answers; a shared prompt counts again
-    seconds: float
 
 
 class LoraTuner:
@@ -94,30 +79,30 @@ class LoraTuner:
             self.adapted = get_peft_model(llm, config)
         llm.train(False)
 
-    def fits(self, pair: Pair) -> bool:
-        """Say whether prompt and answer fit the LLM's context together."""
-        tokens, _ = render_example(self.tokenizer, pair.prompt, pair.answer)
-        return len(tokens) <= self.max_tokens
+    def fits(self, lesson: Lesson) -> bool:
+        """Return whether the prompt and each of its answers fit the LLM's context together."""
+        rendered = (render_example(self.tokenizer, lesson.prompt, a.text) for a in lesson.answers)
+        return all(len(tokens) <= self.max_tokens for tokens, _ in rendered)
 
-    def tune(
-        self, train: Sequence[Pair], held_out: Sequence[Pair], *, seed: int, directory: Path
+    def learn(
+        self, lessons: Sequence[Lesson], held_out: Sequence[Lesson], *, seed: int, directory: Path
     ) -> TuneResult:
-        """Train the adapter on `train`, keep it unless `held_out` got worse, and save it.
+        """Train the adapter on `lessons`, keep it unless `held_out` got worse, and save it.
 
         The loss counts answers only. The adapter stays as it was when the held-out loss rises,
         when the training diverges, and when an exception interrupts it. `directory` appears
         complete or not at all and replaces one of that name. Other users of torch's random
         numbers are not disturbed. Afterwards the LLM is in evaluation mode.
-        Raises ValueError for empty pairs on either side, and for a pair over `max_tokens`.
+        Raises ValueError for no lesson on either side, and for one over `max_tokens`.
         """
-        if not train or not held_out:
+        if not lessons or not held_out:
             raise ValueError(
-                f"{len(train)} pairs to train on and {len(held_out)} held out; "
+                f"{len(lessons)} lessons to train on and {len(held_out)} held out; "
                 "both must be 1 or more"
             )
         started = time.perf_counter()
-        examples = [self._example(pair) for pair in train]
-        watched = [self._example(pair) for pair in held_out]
+        examples = [example for lesson in lessons for example in self._examples(lesson)]
+        watched = [example for lesson in held_out for example in self._examples(lesson)]
         loss_before = self._held_out_loss(watched)
         before = self._weights()
         steps, loss_after = 0, math.nan
@@ -146,7 +131,7 @@ class LoraTuner:
             seconds=time.perf_counter() - started,
         )
 
-    def load_adapter(self, directory: Path) -> None:
+    def load(self, directory: Path) -> None:
         """Put a saved adapter's weights in place of the present ones, to go on from them.
 
         Raises FileNotFoundError when `directory` holds no adapter, and ValueError when that
@@ -164,14 +149,15 @@ class LoraTuner:
             )
         set_peft_model_state_dict(self.adapted, load_file(directory / _WEIGHTS))
 
-    def _example(self, pair: Pair) -> Example:
-        tokens, start = render_example(self.tokenizer, pair.prompt, pair.answer)
-        if len(tokens) > self.max_tokens:
-            raise ValueError(
-                f"pair {pair.pair_id!r} has {len(tokens)} tokens; "
-                f"at most {self.max_tokens} fit, and pairs are never cut"
-            )
-        return tokens, start
+    def _examples(self, lesson: Lesson) -> Iterator[Example]:
+        for answer in lesson.answers:
+            tokens, start = render_example(self.tokenizer, lesson.prompt, answer.text)
+            if len(tokens) > self.max_tokens:
+                raise ValueError(
+                    f"lesson {lesson.name!r} has {len(tokens)} tokens; "
+                    f"at most {self.max_tokens} fit, and none is ever cut"
+                )
+            yield tokens, start
 
     def _held_out_loss(self, examples: Sequence[Example]) -> float:
         return held_out_loss(

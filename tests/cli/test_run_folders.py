@@ -79,7 +79,7 @@ def test_a_run_that_another_process_writes_is_running(
     with RunStore(tmp_path / "run.sqlite") as store:
         fill(store)
     program = (
-        "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX);"
+        "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX);"
         " print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "run.lock")]
@@ -92,7 +92,7 @@ def test_a_run_that_another_process_writes_is_running(
         holder.communicate()
     assert (run.state, run.attempted) == (State.RUNNING, 8)
     with (tmp_path / "run.lock").open("a") as lock:  # looking took no lock
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize(

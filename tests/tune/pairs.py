@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deltanas.tune import Pair
+from deltanas.tune.tuner import Lesson
 
 
 def make_pair(number: int, **changes: object) -> Pair:
@@ -17,3 +18,8 @@ def make_pair(number: int, **changes: object) -> Pair:
         "gain": 0.1,
     }
     return Pair(**(fields | changes))  # type: ignore[arg-type]
+
+
+def make_lesson(number: int, **changes: object) -> Lesson:
+    """Return a small lesson with one answer."""
+    return make_pair(number, **changes).lesson()

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from deltanas.tune.lora import LoraSettings, LoraTuner
+from deltanas.tune.lora import LoraTuner
 from deltanas.tune.rendering import render_example
-from deltanas.tune.training import held_out_loss
-from tests.tune.pairs import make_pair
+from deltanas.tune.training import LoraSettings, held_out_loss
+from tests.tune.pairs import make_lesson
 
-PAIRS = [make_pair(number) for number in range(3)]
+LESSONS = [make_lesson(number) for number in range(3)]
 
 
 def make_tuner(
@@ -62,8 +62,8 @@ def test_the_loss_counts_answer_tokens_alike(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     rows = [
-        render_example(tokenizer, pair.prompt, pair.answer)
-        for pair in (make_pair(1), make_pair(22, prompt="longer\nx = 22\n"))
+        render_example(tokenizer, pair.prompt, pair.answers[0].text)
+        for pair in (make_lesson(1), make_lesson(22, prompt="longer\nx = 22\n"))
     ]
     losses = []
     for tokens, start in rows:  # one at a time, from all logits
@@ -78,7 +78,7 @@ def test_a_step_is_one_step_however_many_passes_it_takes(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     answers = ["a", "b" * 20, "c" * 5]
-    pairs = [make_pair(number, answer=answer) for number, answer in enumerate(answers)]
+    pairs = [make_lesson(number, answer=answer) for number, answer in enumerate(answers)]
     start = {name: weight.clone() for name, weight in llm.state_dict().items()}
     ends = []
     for batch, accumulate in ((3, 1), (1, 3)):
@@ -87,7 +87,7 @@ def test_a_step_is_one_step_however_many_passes_it_takes(
         tuner = make_tuner(
             copy, tokenizer, max_tokens=60, batch=batch, accumulate=accumulate, dropout=0.0
         )
-        assert tuner.tune(pairs, pairs, seed=0, directory=tmp_path / "cycle_00").steps == 4
+        assert tuner.learn(pairs, pairs, seed=0, directory=tmp_path / "cycle_00").steps == 4
         ends.append(weights_of(copy, trainable=True))
     for name, weight in ends[0].items():
         torch.testing.assert_close(ends[1][name], weight)
@@ -102,14 +102,14 @@ def test_tuning_learns_and_leaves_the_llm_ready(
     random_state = torch.get_rng_state()
     on_interrupt = signal.getsignal(signal.SIGINT)
     results = [
-        tuner.tune(PAIRS[:1], PAIRS[:1], seed=cycle, directory=tmp_path / f"cycle_0{cycle}")
+        tuner.learn(LESSONS[:1], LESSONS[:1], seed=cycle, directory=tmp_path / f"cycle_0{cycle}")
         for cycle in range(2)
     ]
     assert all(result.kept for result in results)
     assert results[0].loss_after < results[0].loss_before - 0.1
     assert results[1].loss_before == results[0].loss_after  # the adapter goes on
     assert results[1].loss_after < results[1].loss_before
-    tokens, _ = render_example(tokenizer, PAIRS[0].prompt, PAIRS[0].answer)
+    tokens, _ = render_example(tokenizer, LESSONS[0].prompt, LESSONS[0].answers[0].text)
     assert [results[0].steps, results[0].tokens] == [4, 4 * len(tokens)]
     assert equal(weights_of(llm, trainable=False), weights)
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_adapter(
     ends = []
     for number, seed in enumerate((5, 5, 6)):
         torch.manual_seed(number)  # the caller's own state must not matter
-        tuner.tune(PAIRS, PAIRS, seed=seed, directory=tmp_path / f"{number}")
+        tuner.learn(LESSONS, LESSONS, seed=seed, directory=tmp_path / f"{number}")
         ends.append(weights_of(llm, trainable=True))
         llm.load_state_dict(start, strict=False)
     assert equal(ends[0], ends[1])
@@ -147,8 +147,8 @@ def test_a_worse_adapter_is_rolled_back(
 ) -> None:
     tuner = make_tuner(llm, tokenizer, lr=lr)
     weights, logits = weights_of(llm, trainable=True), logits_of(llm)
-    train, held_out = make_pair(0, answer="a" * 30), make_pair(1, answer="z" * 30)
-    result = tuner.tune([train], [held_out], seed=0, directory=tmp_path / "cycle_00")
+    train, held_out = make_lesson(0, answer="a" * 30), make_lesson(1, answer="z" * 30)
+    result = tuner.learn([train], [held_out], seed=0, directory=tmp_path / "cycle_00")
     assert not result.kept
     if diverges:
         assert result.loss_after is None
@@ -157,7 +157,7 @@ def test_a_worse_adapter_is_rolled_back(
     assert equal(weights_of(llm, trainable=True), weights)
     assert torch.equal(logits_of(llm), logits)
     assert not llm.training
-    tuner.load_adapter(tmp_path / "cycle_00")  # what was saved is the restored adapter
+    tuner.load(tmp_path / "cycle_00")  # what was saved is the restored adapter
     assert equal(weights_of(llm, trainable=True), weights)
 
 
@@ -166,7 +166,7 @@ def test_a_saved_adapter_loads_again(
 ) -> None:
     base = {name: weight.clone() for name, weight in llm.state_dict().items()}
     directory = tmp_path / "adapters" / "cycle_00"
-    make_tuner(llm, tokenizer).tune(PAIRS, PAIRS, seed=0, directory=directory)
+    make_tuner(llm, tokenizer).learn(LESSONS, LESSONS, seed=0, directory=directory)
     tuned = logits_of(llm)
     assert {path.name for path in directory.iterdir()} == {
         "adapter_config.json",
@@ -180,14 +180,14 @@ def test_a_saved_adapter_loads_again(
         return copy
 
     resumed = make_tuner(fresh(), tokenizer)
-    resumed.load_adapter(directory)
+    resumed.load(directory)
     assert torch.equal(logits_of(resumed.llm), tuned)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT 0.21 with transformers 5.23
         others = PeftModel.from_pretrained(fresh(), str(directory))
     assert torch.equal(logits_of(others), tuned)
     with pytest.raises(ValueError, match=r"has rank, alpha, targets \(4, 8"):
-        make_tuner(fresh(), tokenizer, alpha=16).load_adapter(directory)
+        make_tuner(fresh(), tokenizer, alpha=16).load(directory)
 
 
 def test_saving_replaces_an_older_adapter_and_leftovers(
@@ -197,7 +197,7 @@ def test_saving_replaces_an_older_adapter_and_leftovers(
         (tmp_path / name).mkdir()
         (tmp_path / name / "leftover").write_text("from a killed run")
     tuner = make_tuner(llm, tokenizer, epochs=1)
-    tuner.tune(PAIRS, PAIRS, seed=0, directory=tmp_path / "cycle_00")
+    tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -226,7 +226,7 @@ def test_an_interrupt_restores_the_adapter_and_stays_an_interrupt(
 
     monkeypatch.setattr(llm, "forward", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tuner.tune(PAIRS, PAIRS, seed=0, directory=tmp_path / "cycle_00")
+        tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
     assert signal.getsignal(signal.SIGINT) == on_interrupt
     assert equal(weights_of(llm, trainable=True), weights)
     assert not llm.training
@@ -241,7 +241,7 @@ def test_checkpointing_changes_memory_only(
         copy = LlamaForCausalLM(llm.config).eval()
         copy.load_state_dict(llm.state_dict())
         tuner = make_tuner(copy, tokenizer, gradient_checkpointing=checkpointing)
-        tuner.tune(PAIRS, PAIRS, seed=0, directory=tmp_path / "cycle_00")
+        tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
         ends.append(weights_of(copy, trainable=True))
     assert ends[0].keys() == ends[1].keys()
     for name, weight in ends[0].items():
@@ -254,7 +254,7 @@ def test_a_half_precision_llm_keeps_its_precision(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     tuner = make_tuner(llm.to(torch.bfloat16), tokenizer, batch=2)
-    result = tuner.tune(PAIRS, PAIRS, seed=0, directory=tmp_path / "cycle_00")
+    result = tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
     assert result.kept
     assert result.loss_after < result.loss_before
     assert {weight.dtype for weight in weights_of(llm, trainable=True).values()} == {torch.float32}
@@ -270,7 +270,7 @@ def test_tuning_says_nothing(
 ) -> None:
     level = logging.getLogger("lightning.pytorch").level
     tuner = make_tuner(llm, tokenizer, epochs=1)
-    tuner.tune(PAIRS, PAIRS, seed=0, directory=tmp_path / "cycle_00")
+    tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
     assert caplog.messages == []
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("lightning.pytorch").level == level
@@ -280,21 +280,21 @@ def test_pairs_on_both_sides_are_needed(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     tuner = make_tuner(llm, tokenizer)
-    with pytest.raises(ValueError, match="0 pairs to train on and 1 held out"):
-        tuner.tune([], PAIRS[:1], seed=0, directory=tmp_path)
-    with pytest.raises(ValueError, match="1 pairs to train on and 0 held out"):
-        tuner.tune(PAIRS[:1], [], seed=0, directory=tmp_path)
+    with pytest.raises(ValueError, match="0 lessons to train on and 1 held out"):
+        tuner.learn([], LESSONS[:1], seed=0, directory=tmp_path)
+    with pytest.raises(ValueError, match="1 lessons to train on and 0 held out"):
+        tuner.learn(LESSONS[:1], [], seed=0, directory=tmp_path)
 
 
 def test_a_pair_over_the_context_is_refused(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    tokens, _ = render_example(tokenizer, PAIRS[0].prompt, PAIRS[0].answer)
+    tokens, _ = render_example(tokenizer, LESSONS[0].prompt, LESSONS[0].answers[0].text)
     tuner = make_tuner(llm, tokenizer, max_tokens=len(tokens))
-    long = make_pair(7, prompt=PAIRS[0].prompt + "#")
-    assert [tuner.fits(pair) for pair in (PAIRS[0], long)] == [True, False]
+    long = make_lesson(7, prompt=LESSONS[0].prompt + "#")
+    assert [tuner.fits(pair) for pair in (LESSONS[0], long)] == [True, False]
     with pytest.raises(ValueError, match=f"'p7' has {len(tokens) + 1} tokens; at most"):
-        tuner.tune([long], PAIRS[:1], seed=0, directory=tmp_path)
+        tuner.learn([long], LESSONS[:1], seed=0, directory=tmp_path)
 
 
 def test_a_target_that_the_llm_lacks_is_refused(
@@ -308,7 +308,7 @@ def test_a_missing_adapter_is_named(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     with pytest.raises(FileNotFoundError, match="holds no adapter_model.safetensors"):
-        make_tuner(llm, tokenizer).load_adapter(tmp_path)
+        make_tuner(llm, tokenizer).load(tmp_path)
 
 
 def test_the_defaults_are_the_papers() -> None:

@@ -183,6 +183,23 @@ def blank_data(*, image_size: int, channels: int, num_classes: int) -> ImageData
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSet:
+    """What names an image set: any machine that has its files opens the same one from it."""
+
+    name: str
+    seed: int  # carves the validation split
+    image_size: int | None = None  # pixels that images are stored at; as in `load_data`
+    root: str | None = None  # folder with the files of all sets; None: the user's data folder
+
+    def load(self, progress: Progress | None = None) -> ImageData:
+        """Return the images, decoded where that was not done before. Raises DatasetError."""
+        root = Path(self.root) if self.root else None
+        return load_data(
+            self.name, seed=self.seed, image_size=self.image_size, root=root, progress=progress
+        )
+
+
 def load_data(
     name: str,
     *,

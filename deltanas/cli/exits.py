@@ -1,0 +1,55 @@
+"""How every program ends: its exit codes, and the one list of errors that are the user's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from deltanas.records import UserError
+
+DIFFERENT = 1  # a replay that is not alike
+REFUSED = 2  # input that cannot be used
+INTERRUPTED = 130  # Ctrl-C
+
+
+def ending(program: str, action: Callable[[], int | None]) -> int:
+    """Run a program's action and return its exit code.
+
+    What the user can mend ends in one message on stderr, without a traceback: a UserError, what
+    Hydra or OmegaConf find wrong with an override, and a file that cannot be had.
+    """
+    try:
+        return action() or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except _mendable() as error:
+        sys.stderr.write(f"{program}: {visible(_message(error))}\n")
+        return REFUSED
+
+
+def visible(text: str) -> str:
+    """Return a text without what could steer a terminal or not be encoded; lines stay."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """Return the errors that the user can mend; Hydra's and OmegaConf's where they are loaded."""
+    if "hydra" not in sys.modules and "omegaconf" not in sys.modules:
+        return (UserError, OSError)
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return (UserError, OSError, HydraException, OmegaConfBaseException)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    from deltanas.config.overrides import explained
+
+    return explained(error)

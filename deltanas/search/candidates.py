@@ -1,0 +1,78 @@
+"""What becomes of one reply: the gates before the jail, and the row after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from deltanas.config.schema import Config, Generation, NoveltyGate
+from deltanas.propose.proposer import Proposer
+from deltanas.records import Attempt, Baseline, Candidate, Loop, Proposal, Refused, Slot
+from deltanas.screen.gates import refuse_near_duplicate, screen_proposal
+from deltanas.search.judging import judge
+from deltanas.search.memory import Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """What a candidate of a data set must reach, as proxy accuracy in [0, 1]."""
+
+    majority_rate: float  # of the validation split; up to it a network is degenerate
+    gate: float  # from it on a network may join the pool
+
+
+@dataclass(kw_only=True, slots=True)
+class Candidates:
+    """Screens replies and writes rows by what the configuration asks for."""
+
+    config: Config
+    bars: Mapping[str, Bar]  # by dataset
+    proposer: Proposer  # whose tokenizer counts
+    memory: Memory
+
+    def screen(self, slot: Slot, proposal: Proposal) -> Candidate | Refused:
+        """Return the candidate of a reply, or why there is none; nothing of it is executed."""
+        whole = self.config.generation is Generation.full
+        outcome = screen_proposal(slot.name, proposal, slot.baseline, whole_network=whole)
+        if isinstance(outcome, Refused) or self.config.novelty.gate is not NoveltyGate.training:
+            return outcome
+        if self.memory.find_equal(slot, outcome.code):
+            return outcome
+        return refuse_near_duplicate(outcome, self.memory.novelty)
+
+    def row(
+        self, slot: Slot, proposal: Proposal, outcome: Candidate | Refused, source: str | None
+    ) -> Attempt:
+        """Return the row of a slot; `source` names the network whose score it gets, if any."""
+        bar, novelty = self.bars[slot.dataset], self.memory.novelty
+        evaluation = self.memory.scores[slot.dataset, source] if source else None
+        reused = source if source != slot.name else None
+        similarity = outcome.novelty if isinstance(outcome, Refused) else None
+        if evaluation and evaluation.proxy_accuracy is not None and not reused:
+            similarity, _ = novelty.similarity(outcome.code)
+        novel = similarity is not None and novelty.is_novel(similarity)
+        return judge(
+            slot,
+            proposal,
+            outcome,
+            evaluation,
+            reused_from=reused,
+            similarity=similarity,
+            novel=novel or self.config.novelty.gate is NoveltyGate.off,
+            majority_rate=bar.majority_rate,
+            gate=bar.gate,
+            loop=Loop(self.config.trainer.loop),
+            count_tokens=self.proposer.count_tokens,
+        )
+
+    def joining(self, slot: Slot, row: Attempt) -> Baseline | None:
+        """Return the baseline that an admitted candidate becomes, where the pool may grow."""
+        if not (row.admitted and self.config.protocol.grow_pool):
+            return None
+        return replace(
+            slot.baseline,
+            baseline_id=row.attempt_id,
+            code=row.code,
+            parent_id=row.parent_id,
+            proxy_accuracy=row.proxy_accuracy,
+        )

@@ -1,0 +1,87 @@
+"""From candidates to jobs: one for every new syntax tree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from deltanas.config.schema import Config
+from deltanas.records import Attempt, Candidate, Job, Recipe, Refused, Slot, Verdict
+from deltanas.screen.duplicates import Duplicates
+from deltanas.search.memory import Memory
+
+IN_JAIL = frozenset(  # verdicts of networks that passed the gates
+    {
+        Verdict.BUILD,
+        Verdict.SHAPE,
+        Verdict.TOO_LARGE,
+        Verdict.DIVERGED,
+        Verdict.OUT_OF_MEMORY,
+        Verdict.TIMED_OUT,
+        Verdict.KILLED,
+        Verdict.TRAINED,
+        Verdict.INFRASTRUCTURE,
+    }
+)
+
+
+def training_job(
+    config: Config,
+    name: str,
+    code: str,
+    dataset: str,
+    recipe: Recipe,
+    *,
+    canary: str = "",
+    epochs: int = 1,
+) -> Job:
+    """Return the job that trains a network as the configuration says, with the run's seed."""
+    return Job(
+        job_id=name,
+        code=code,
+        dataset=dataset,
+        recipe=recipe,
+        seed=config.seed,
+        canary=canary,
+        epochs=epochs,
+        **config.trainer.options(),
+    )
+
+
+def planned(
+    config: Config,
+    slots: Sequence[Slot],
+    outcomes: Mapping[str, Candidate | Refused],
+    rows: Mapping[str, Attempt],
+    memory: Memory,
+) -> tuple[list[Job], dict[str, str]]:
+    """Return the jobs of a cycle, and by slot the name of the network whose score it gets.
+
+    Slots with `rows` are done; an equal network takes their score, and they need no job.
+    """
+    jobs: list[Job] = []
+    sources: dict[str, str] = {}
+    here: dict[tuple[str, Recipe], Duplicates] = defaultdict(Duplicates)
+    for slot in slots:
+        row, outcome = rows.get(slot.name), outcomes.get(slot.name)
+        if row is not None:
+            if row.verdict in IN_JAIL and not row.reused_from:
+                here[slot.dataset, slot.baseline.recipe].add(row.code, slot.name)
+            continue
+        if not isinstance(outcome, Candidate):
+            continue
+        code, alike = outcome.code, here[slot.dataset, slot.baseline.recipe]
+        sources[slot.name] = memory.find_equal(slot, code) or alike.find(code) or slot.name
+        if sources[slot.name] == slot.name:
+            alike.add(code, slot.name)
+            jobs.append(
+                training_job(
+                    config,
+                    slot.name,
+                    code,
+                    slot.dataset,
+                    slot.baseline.recipe,
+                    canary=slot.baseline.code,
+                )
+            )
+    return jobs, sources

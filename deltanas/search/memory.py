@@ -1,0 +1,68 @@
+"""What a search knows: the pools, every score, equal networks, and how like known ones are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from deltanas.records import Attempt, Baseline, Evaluation, Recipe, Slot
+from deltanas.screen.duplicates import Duplicates
+from deltanas.screen.novelty import NoveltyIndex
+from deltanas.search.judging import evaluation_of
+
+Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
+
+
+@dataclass(kw_only=True, slots=True)
+class Memory:
+    """What a search has found out so far; nothing here asks a machine.
+
+    Equal networks share a score where they train on the same data set by the same recipe.
+    """
+
+    pools: dict[str, list[Baseline]]  # by dataset, in the order in which slots take turns
+    novelty: NoveltyIndex
+    scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
+    equal: dict[tuple[str, Recipe], Duplicates] = field(
+        default_factory=lambda: defaultdict(Duplicates)
+    )
+
+    def proxy(self, dataset: str, name: str) -> float | None:
+        """Return the proxy accuracy of a network that was scored; None where it did not train."""
+        return self.scores[dataset, name].proxy_accuracy
+
+    def add_baseline(self, dataset: str, baseline: Baseline, found: Evaluation) -> None:
+        """Take note of a baseline's score."""
+        self.scores[dataset, baseline.baseline_id] = found
+        if found.proxy_accuracy is not None:
+            self.equal[dataset, baseline.recipe].add(baseline.code, baseline.baseline_id)
+            self.novelty.add(baseline.code, baseline.baseline_id)
+
+    def drop(self, dataset: str, names: Iterable[str]) -> None:
+        """Take baselines out of a pool."""
+        gone = set(names)
+        pool = self.pools[dataset]
+        self.pools[dataset] = [one for one in pool if one.baseline_id not in gone]
+
+    def find_equal(self, slot: Slot, code: str) -> str | None:
+        """Return the name of an equal network that trained as this slot would, or None.
+
+        Raises SyntaxError when the code does not parse.
+        """
+        return self.equal[slot.dataset, slot.baseline.recipe].find(code)
+
+    def add_score(self, dataset: str, found: Evaluation) -> None:
+        """Take note of what the jail found out about a candidate."""
+        self.scores[dataset, found.job_id] = found
+
+    def add_row(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
+        """Take note of a row, its score, and of the baseline that it becomes, if any."""
+        if not row.reused_from:
+            self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
+            if row.proxy_accuracy is not None:
+                self.equal[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)
+        if row.admitted:
+            self.novelty.add(row.code, row.attempt_id)
+        if joins is not None:
+            self.pools[slot.dataset].append(joins)

@@ -1,0 +1,91 @@
+"""One search from its first row to its report."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deltanas.config.schema import Config
+from deltanas.evaluate.executor import SickMachineError
+from deltanas.record.summary import write_summary, write_text
+from deltanas.records import Stage
+from deltanas.report.console import print_summary
+from deltanas.report.metrics import cycles_of, run_summary
+from deltanas.report.run.page import run_page
+from deltanas.search.opening import Opened, opened
+from deltanas.search.slots import SearchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run_search(config: Config, directory: Path, console: Console) -> None:
+    """Run one search in its directory, or go on with it, and print the directory at the end.
+
+    Raises UserError for whatever the user can mend, and KeyboardInterrupt, after the summary of
+    what is there was written, where that is what ended it.
+    """
+    began = time.perf_counter()
+    try:
+        with opened(config, directory, console) as run:
+            run.store.add_seconds("seconds_start", time.perf_counter() - began)
+            began -= run.store.meta("wall_seconds") or 0.0
+            interrupted = _walk(run, began, console)
+            _conclude(config, run, directory, console)
+            run.store.set_meta("finished", not interrupted)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SearchError(
+            f"{error.filename or directory}: {error.strerror}; free some space, then"
+            f" resume={directory} goes on"
+        ) from error
+    except SickMachineError as error:
+        raise SearchError(f"{error}; resume={directory} then goes on") from error
+    console.print(str(directory), soft_wrap=True, highlight=False)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _walk(run: Opened, began: float, console: Console) -> bool:
+    """Search and study; tell whether Ctrl-C ended that."""
+    try:
+        with run.progress:
+            for summary in run.search.cycles():
+                run.tracker.log_cycle(summary)
+                run.store.set_meta("wall_seconds", time.perf_counter() - began)
+            run.study.run()
+    except KeyboardInterrupt:
+        run.search.executor.close()
+        console.print("interrupted: writing the summary of what is there")
+        return True
+    finally:
+        run.store.set_meta("wall_seconds", time.perf_counter() - began)
+    return False
+
+
+def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> None:
+    """Write summary, report and tracker from what the store holds, and print the table."""
+    held = run.store.read()
+    summary = run_summary(
+        held,
+        run_id=directory.name,
+        llm=config.writer(),
+        dataset=config.dataset.name,
+        archive=config.archive.name,
+        protocol=config.protocol.name,
+        ablation=config.ablation,
+        seed=config.seed,
+        wall_seconds=run.store.meta("wall_seconds"),
+        seconds={
+            Stage.start: run.store.meta("seconds_start"),
+            Stage.study: run.store.meta("seconds_study"),
+        },
+    )
+    write_summary(directory / "summary.json", summary)
+    write_text(directory / "report.html", run_page(held, summary))
+    run.tracker.log_candidates(held.attempts)
+    run.tracker.finish(summary)
+    print_summary(summary, cycles_of(held.cycles, held.attempts), console)

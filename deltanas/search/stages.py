@@ -1,0 +1,48 @@
+"""A stage of a search: one `with` that owns clock and bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from deltanas.records import CycleSummary, Stage
+from deltanas.search.clock import Clock
+
+
+class Bars(Protocol):
+    """Shows how far a search is."""
+
+    def begin(self, stage: str, total: int | None = None) -> None:
+        """Show that a stage begins, of `total` steps where they are known."""
+        ...
+
+    def advance(self, steps: int = 1) -> None:
+        """Show that some steps of the stage are done."""
+        ...
+
+    def end_cycle(self, summary: CycleSummary) -> None:
+        """Show one finished cycle."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class Stages:
+    """Clock and bar of one search."""
+
+    bars: Bars
+    clock: Clock = field(default_factory=Clock)
+
+    @contextmanager
+    def show(
+        self, stage: Stage, title: str, total: int | None = None
+    ) -> Iterator[Callable[[], None]]:
+        """Count and show a stage; yield what tells that a step of it is done."""
+        self.bars.begin(title, total)
+        with self.clock.stage(stage):
+            yield self.bars.advance
+
+    def count(self, stage: Stage) -> AbstractContextManager[None]:
+        """Count a stage that is too short to be shown."""
+        return self.clock.stage(stage)
