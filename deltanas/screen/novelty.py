@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from deltanas.source import strip_comments
 
+# The default of datasketch 2; named, since datasketch 1 draws other permutations for a seed.
+_SCHEME = "affine32"
+_SEED = 1
 _BATCH = 4096  # shingles hashed at a time: 4 MB for 256 permutations
 _PLANES = 4  # lowest bits of every hash value by which networks are told apart at first
 _FEW = 64  # networks that are compared in full at once
@@ -35,7 +38,7 @@ class NoveltyIndex:
             )
         self.threshold = threshold
         self._shingle = shingle
-        self._empty = MinHash(num_perm=permutations, seed=1)
+        self._empty = MinHash(num_perm=permutations, seed=_SEED, scheme=_SCHEME)
         self._signatures = np.empty((64, permutations), dtype=np.uint32)  # rows beyond ids: unused
         words = -(-permutations // 64)
         self._sketches = np.empty((_PLANES, words, 64), dtype=np.uint64)  # last axis: networks
@@ -44,13 +47,21 @@ class NoveltyIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def definition(self) -> str:
-        """Return the sentence that says what the similarities of this index mean."""
-        return (
-            f"minhash-jaccard, {self._signatures.shape[1]} permutations, {self._shingle}-character"
-            " shingles, comments stripped and white space collapsed,"
-            f" threshold {self.threshold:.2f}"
-        )
+    @property
+    def definition(self) -> dict[str, str | int]:
+        """Return what the similarities mean: those of two indexes compare where this is equal.
+
+        It stays equal through JSON. The threshold is not part of it.
+        """
+        return {
+            "measure": "minhash-jaccard",
+            "text": "without comments and docstrings, white space collapsed",
+            "shingle": self._shingle,  # characters
+            "permutations": self._signatures.shape[1],
+            "hash": "sha1-32",  # of UTF-8: the first four bytes, the lowest first
+            "scheme": _SCHEME,  # of datasketch
+            "seed": _SEED,
+        }
 
     def similarity(self, code: str) -> tuple[float, str | None]:
         """Return the highest similarity, in [0, 1], to a known network, and that network's id.
