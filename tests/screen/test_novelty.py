@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasketch.minhash import MinHash
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deltanas.screen.novelty import NoveltyIndex
@@ -16,9 +19,9 @@ from deltanas.source import strip_comments
 BUILTIN = Path(__file__).parents[2] / "deltanas" / "archive" / "builtin"
 
 
-def shingles(code: str) -> set[str]:
+def shingles(code: str, length: int = 10) -> set[str]:
     text = re.sub(r"\s+", " ", strip_comments(code)).strip()
-    return {text[i : i + 10] for i in range(len(text) - 9)}
+    return {text[i : i + length] for i in range(max(1, len(text) - length + 1))}
 
 
 def exact_jaccard(first: str, second: str) -> float:
@@ -97,6 +100,34 @@ def test_an_empty_index_and_a_short_network() -> None:
     index.add("x\n", "x")
     assert index.similarity("x\n") == (1.0, "x")
     assert index.similarity("y\n") == (0.0, "x")
+
+
+def datasketch_signature(
+    code: str, permutations: int = 256, length: int = 10
+) -> NDArray[np.uint32]:
+    minhash = MinHash(num_perm=permutations, seed=1, scheme="affine32")
+    minhash.update_batch(shingle.encode() for shingle in shingles(code, length))
+    signature: NDArray[np.uint32] = minhash.hashvalues
+    return signature
+
+
+@pytest.mark.parametrize("path", sorted(BUILTIN.glob("*.py")), ids=lambda path: path.stem)
+def test_signatures_of_networks_are_those_of_datasketch(path: Path) -> None:
+    code = path.read_text()
+    np.testing.assert_array_equal(NoveltyIndex()._signature(code), datasketch_signature(code))
+
+
+@given(
+    st.one_of(st.just(""), st.text().map(lambda text: f"x = {text!r}\n")),
+    st.integers(1, 70),
+    st.integers(1, 12),
+)
+def test_signatures_of_texts_are_those_of_datasketch(
+    code: str, permutations: int, length: int
+) -> None:
+    index = NoveltyIndex(permutations=permutations, shingle=length)
+    expected = datasketch_signature(code, permutations, length)
+    np.testing.assert_array_equal(index._signature(code), expected)
 
 
 CONVS = "".join(f"layer{i} = Conv2d({i}, 16, kernel_size=3)\n" for i in range(40))
