@@ -33,17 +33,20 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.config.schema import Config
 from deltanas.llm.loading import load_network, load_tokenizer
 from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.propose.random_edit import random_edit
+from deltanas.search.parts import lora_settings
 from deltanas.tune.lora import LoraTuner
 from deltanas.tune.packing import Example, packed_attention
 from deltanas.tune.rendering import render_example
-from deltanas.tune.training import LoraSettings, Steps, answer_loss, fit
+from deltanas.tune.training import Steps, answer_loss, fit
 
 TEMPLATE = "delta\n$architecture"  # conf/llm/tiny.yaml
 CONTEXT = 1200
-QUICK = LoraSettings(r=8, alpha=16, lr=3e-4, epochs=1, batch=4, accumulate=1)
+PAPER = lora_settings(Config())
+QUICK = replace(PAPER, r=8, alpha=16, lr=3e-4, epochs=1, batch=4, accumulate=1)
 QWEN = {  # config.json of Qwen/Qwen2.5-Coder-7B-Instruct
     "vocab_size": 152064,
     "hidden_size": 3584,
@@ -208,7 +211,7 @@ def on_gpu(folder: Path, quantization: str) -> dict[str, Any]:
         tokens = rng.choices(range(QWEN["vocab_size"]), k=rng.randint(1200, 4000))
         examples.append((tokens, len(tokens) - rng.randint(100, 500)))
     llm = load_network(str(folder), dtype="bfloat16", device="cuda", quantization=quantization)
-    settings = replace(LoraSettings(), epochs=1)
+    settings = replace(PAPER, epochs=1)
     tuner = LoraTuner(
         llm,
         load_tokenizer("embedded"),

@@ -220,7 +220,11 @@ class NoveltyConfig:
 
 @dataclass
 class LoraConfig:
-    """LoRA tuning after every cycle."""
+    """LoRA tuning after every cycle; the defaults are the paper's (arXiv 2605.04903).
+
+    The paper adapts `lm_head` too, which the defaults leave out: its adapter is the largest, and
+    where input and output embeddings are tied it cannot be merged into the weights.
+    """
 
     enabled: bool = True
     corpus: Corpus = Corpus.own

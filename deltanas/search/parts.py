@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from deltanas.llm.local import TransformersLLM
+    from deltanas.tune.training import LoraSettings
 
 
 def open_archive(config: Config) -> Archive:
@@ -149,12 +150,12 @@ def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any
     )
 
 
-def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
-    from deltanas.tune.lora import LoraTuner
+def lora_settings(config: Config) -> LoraSettings:
+    """Return how an adapter is trained."""
     from deltanas.tune.training import LoraSettings
 
     lora = config.lora
-    settings = LoraSettings(
+    return LoraSettings(
         r=lora.r,
         alpha=lora.alpha,
         dropout=lora.dropout,
@@ -165,10 +166,15 @@ def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
         batch=lora.batch,
         accumulate=lora.accumulate,
     )
+
+
+def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
+    from deltanas.tune.lora import LoraTuner
+
     return LoraTuner(
         network,
         tokenizer,
-        settings,
+        lora_settings(config),
         max_tokens=config.llm.context,
         seed=config.seed,
         gradient_checkpointing=config.llm.checkpointing,

@@ -35,29 +35,17 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSettings:
-    """How an adapter is trained; the defaults are the paper's (arXiv 2605.04903).
+    """How an adapter is trained; the paper's figures are the configuration's defaults."""
 
-    The paper adapts `lm_head` too, which the defaults leave out: its adapter is the largest, and
-    where input and output embeddings are tied it cannot be merged into the weights.
-    """
-
-    r: int = 32  # rank, > 0
-    alpha: int = 32  # the adapter's output is scaled by alpha / r
-    dropout: float = 0.05  # on the adapter's input, in [0, 1)
-    targets: tuple[str, ...] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
-    lr: float = 1e-5  # AdamW, constant, > 0
-    weight_decay: float = 0.01
-    epochs: int = 3  # passes over the training pairs a cycle
-    batch: int = 1  # pairs a forward pass; more where they are short
-    accumulate: int = 8  # batches an optimizer step
+    r: int  # rank, > 0
+    alpha: int  # the adapter's output is scaled by alpha / r
+    dropout: float  # on the adapter's input, in [0, 1)
+    targets: tuple[str, ...]  # names of the layers that it adapts
+    lr: float  # AdamW, constant, > 0
+    weight_decay: float
+    epochs: int  # passes over the training pairs a cycle
+    batch: int  # pairs a forward pass; more where they are short
+    accumulate: int  # batches an optimizer step
     gradient_clip: float = 1.0  # largest L2 norm of the gradients; nn-gpt's trainer uses the same
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,10 @@ from deltanas.search import needs
 from deltanas.search.needs import llm_needs
 from deltanas.search.parts import open_llm
 from deltanas.tune.lora import LoraTuner
-from deltanas.tune.training import LoraSettings
 from deltanas.tune.rendering import TuningError, render_example
 from tests.families import FAMILIES, Family, write_toy
 from tests.test_conf import composed
-from tests.tune.pairs import make_lesson
+from tests.tune.pairs import PAPER, make_lesson
 
 CODE = """import torch.nn as nn
 class Net(nn.Module):
@@ -72,7 +72,7 @@ def proposer_of(config: Config, llm: TransformersLLM) -> LLMProposer:
 
 
 def tuner_of(llm: TransformersLLM) -> LoraTuner:
-    settings = LoraSettings(r=4, alpha=8, lr=0.01, epochs=2, accumulate=1)
+    settings = replace(PAPER, r=4, alpha=8, lr=0.01, epochs=2, accumulate=1)
     return LoraTuner(
         llm.network,
         llm.tokenizer,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from deltanas.config.schema import Config
+from deltanas.search.parts import lora_settings
 from deltanas.tune import Pair
 from deltanas.tune.tuner import Lesson
+
+PAPER = lora_settings(Config())
 
 
 def make_pair(number: int, **changes: object) -> Pair:

@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from deltanas.tune.lora import LoraTuner
 from deltanas.tune.rendering import render_example
-from deltanas.tune.training import LoraSettings, held_out_loss
-from tests.tune.pairs import make_lesson
+from deltanas.tune.training import held_out_loss
+from tests.tune.pairs import PAPER, make_lesson
 
 LESSONS = [make_lesson(number) for number in range(3)]
 
@@ -34,7 +35,7 @@ def make_tuner(
     return LoraTuner(
         llm,
         tokenizer,
-        LoraSettings(**(fields | changes)),
+        replace(PAPER, **(fields | changes)),
         max_tokens=max_tokens,
         seed=0,
         gradient_checkpointing=gradient_checkpointing,
@@ -312,7 +313,9 @@ def test_a_missing_adapter_is_named(
 
 
 def test_the_defaults_are_the_papers() -> None:
-    paper = LoraSettings()
+    paper = replace(
+        PAPER,
+    )
     assert (paper.r, paper.alpha, paper.dropout) == (32, 32, 0.05)
     assert (paper.lr, paper.weight_decay, paper.epochs) == (1e-5, 0.01, 3)
     assert (paper.batch, paper.accumulate) == (1, 8)

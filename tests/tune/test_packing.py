@@ -13,8 +13,9 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from deltanas.tune.packing import Segment, fill, pack, packed_attention, siblings_together
 from deltanas.tune.rendering import TuningError
-from deltanas.tune.training import LoraSettings, Steps, answer_loss
+from deltanas.tune.training import Steps, answer_loss
 from tests.families import FAMILIES, Family, write_toy
+from tests.tune.pairs import PAPER
 
 PROMPT = [7, 8, 9, 10, 11, 12, 13]
 EXAMPLES = [
@@ -111,7 +112,7 @@ def test_siblings_stay_together_in_every_order():
 
 
 def test_a_step_takes_batch_times_accumulate_pairs():
-    settings = LoraSettings(batch=1, accumulate=3)
+    settings = replace(PAPER, batch=1, accumulate=3)
     steps = Steps(EXAMPLES, settings, max_tokens=13, seed=0)
     assert len(steps) == 2
     for _ in range(2):
