@@ -20,6 +20,7 @@ from deltanas.records import (
     Proposal,
     Recipe,
     Request,
+    Slot,
     UsedBaseline,
     Verdict,
 )
@@ -210,3 +211,11 @@ class ListTuner:
 
     def load(self, directory: Path) -> None:
         self.learned = int((directory / "learned").read_text())
+
+
+def requests(baseline: Baseline, seeds: Iterable[int], dataset: str = "digits") -> list[Request]:
+    """Return one request for each seed, all for one baseline."""
+    return [
+        Request(slot=Slot(cycle=0, number=n, dataset=dataset, baseline=baseline), seed=seed)
+        for n, seed in enumerate(seeds)
+    ]

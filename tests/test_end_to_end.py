@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deltanas.records import Verdict
-from deltanas.report.names import SUMMARY_KEYS
+from deltanas.report.metric_names import SUMMARY_KEYS
 
 SMALL = (
     "protocol.cycles=2",

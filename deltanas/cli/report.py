@@ -12,31 +12,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deltanas.cli.run_folders import RunFolderError, find_runs, is_run, read_run
+from deltanas.cli.exits import ending
+from deltanas.cli.run_folders import find_runs, is_run, read_run
+from deltanas.record.summary import write_text
+from deltanas.records import FinishedRun, LostRun
+from deltanas.report.comparison.csv_file import comparison_csv
 from deltanas.report.comparison.grouping import group_runs
-from deltanas.report.comparison.groups import FinishedRun, LostRun
-from deltanas.report.comparison.page import FIGURES, PAGE, print_comparison, write_comparison
+from deltanas.report.comparison.page import comparison_page, print_comparison
 
-REFUSED = 2  # exit code where the input cannot be used
-INTERRUPTED = 130
+PAGE, FIGURES = "comparison.html", "comparison.csv"
 PIPED_WIDTH = 100  # columns where there is no terminal to ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
-    console, errors = Console(), Console(stderr=True, soft_wrap=True)
+    console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
-    try:
-        _compare(options.paths, options.output, console)
-    except (RunFolderError, OSError) as error:
-        errors.print(f"deltanas-report: {error}", style="red", markup=False, highlight=False)
-        return REFUSED
-    except KeyboardInterrupt:
-        errors.print("deltanas-report: interrupted", style="red")
-        return INTERRUPTED
-    return 0
+    return ending("deltanas-report", lambda: _compare(options.paths, options.output, console))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +52,9 @@ def _compare(paths: Sequence[Path], output: Path | None, console: Console) -> No
     lost = [run for run in found if isinstance(run, LostRun)]
     if output is None:
         output = Path() if is_run(paths[0]) else paths[0]
-    write_comparison(groups, lost, output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / FIGURES, comparison_csv(groups, lost))
+    write_text(output / PAGE, comparison_page(groups, lost, output))
     print_comparison(groups, lost, console)
     console.print()
     for name in (FIGURES, PAGE):

@@ -11,8 +11,7 @@ import yaml
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.record.summary import SummaryError, read_summary
-from deltanas.records import UserError
-from deltanas.report.comparison.groups import FinishedRun, LostRun, State
+from deltanas.records import FinishedRun, LostRun, State, UserError
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import types
+from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from deltanas.records import Stage
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,6 +25,7 @@ _SQL_TYPES: dict[type, str] = {
     bool: "INTEGER",
     float: "REAL",
     tuple: "TEXT",
+    Mapping: "TEXT",  # seconds by stage
 }
 
 
@@ -33,7 +37,7 @@ def column_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
 def column_definitions(kind: type[DataclassInstance]) -> list[str]:
     """Return one SQL column definition per field, for a STRICT table.
 
-    Fields that admit None become nullable columns, tuples JSON arrays, and enums text.
+    Fields that admit None become nullable columns, tuples and mappings JSON, and enums text.
     Raises TypeError for a field whose type has no column.
     """
     definitions = []
@@ -93,6 +97,8 @@ def _to_cell(name: str, value: object) -> Cell:
         if not all(math.isfinite(item) for item in value):
             raise ValueError(f"{name} holds {value}; every item must be finite")
         return json.dumps(value)
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value), allow_nan=False)
     return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -101,4 +107,6 @@ def _from_cell(base: type, cell: Cell) -> Any:
         return None
     if base is tuple:
         return tuple(json.loads(str(cell)))
+    if base is Mapping:
+        return {Stage(stage): seconds for stage, seconds in json.loads(str(cell)).items()}
     return base(cell)

@@ -6,81 +6,21 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-from deltanas.record import lock
-from deltanas.record.rows import Cell, column_definitions, column_names, from_row, to_row
-from deltanas.records import (
-    Attempt,
-    Baseline,
-    CycleSummary,
-    Evaluation,
-    Finalist,
-    Recipe,
-    UserError,
-    Verdict,
-)
-
-SCHEMA_VERSION = 4
+from deltanas.record import lock, migration, schema
+from deltanas.record.rows import Cell, column_names, from_row, to_row
+from deltanas.record.schema import baseline_row, definitions, used_baseline
+from deltanas.records import Attempt, CycleSummary, Finalist, Run, UsedBaseline, UserError
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist)
-
-_ACCURACY_NEEDS_TRAINING = (
-    "CHECK (verdict = 'trained' OR (proxy_accuracy IS NULL AND first_epoch_accuracy IS NULL))"
-)
-_TABLES: dict[str, tuple[type[Any], list[str]]] = {
-    "attempts": (
-        Attempt,
-        ["PRIMARY KEY (attempt_id)", "UNIQUE (cycle, slot)", _ACCURACY_NEEDS_TRAINING],
-    ),
-    "cycles": (CycleSummary, ["PRIMARY KEY (cycle)"]),
-    "finalists": (Finalist, ["PRIMARY KEY (attempt_id)"]),
-    "repeats": (Finalist, ["PRIMARY KEY (attempt_id)"]),
-}
-_META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
-_BASELINES = """CREATE TABLE baselines (
-  baseline_id TEXT NOT NULL, dataset TEXT NOT NULL, family TEXT NOT NULL, code TEXT NOT NULL,
-  recipe TEXT NOT NULL, parent_id TEXT, proxy_accuracy REAL, first_epoch_accuracy REAL,
-  source TEXT NOT NULL CHECK (source IN ('archive', 'admitted')),
-  PRIMARY KEY (baseline_id, dataset)) STRICT"""
 
 
 class RunStoreError(UserError):
     """A run's file that cannot be used, or a row that it refuses; the message says which."""
-
-
-class Source(StrEnum):
-    """Where a baseline came from."""
-
-    ARCHIVE = "archive"
-    ADMITTED = "admitted"  # a candidate that joined the pool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsedBaseline:
-    """A baseline as the run used it."""
-
-    baseline: Baseline  # its proxy accuracy is the one measured in this run
-    dataset: str
-    source: Source
-    first_epoch_accuracy: float | None  # test split; reported, never selected on
-
-    def score(self) -> Evaluation:
-        """Return what the jail found out about it, as far as the row tells."""
-        proxy = self.baseline.proxy_accuracy
-        return Evaluation(
-            job_id=self.baseline.baseline_id,
-            verdict=Verdict.TRAINED,
-            proxy_accuracy=proxy,
-            first_epoch_accuracy=self.first_epoch_accuracy,
-            test_accuracy=self.first_epoch_accuracy,
-            curve=() if proxy is None else (proxy,),
-        )
 
 
 class RunStore:
@@ -104,6 +44,8 @@ class RunStore:
                 resources.enter_context(_writer_lock(path))
             try:
                 connection = _connect(path, read_only)
+                if read_only and _version(connection) == migration.OLDEST:
+                    connection = _in_memory(connection)
                 resources.enter_context(closing(connection))
                 _prepare(connection, path, read_only)
             except sqlite3.Error as error:
@@ -126,7 +68,7 @@ class RunStore:
         """Close the file; the store is not usable afterwards. Closing twice does nothing."""
         self._resources.close()
 
-    def append(self, attempt: Attempt, joins: Baseline | None = None) -> None:
+    def append(self, attempt: Attempt, joins: UsedBaseline | None = None) -> None:
         """Add one attempt and, in the same transaction, the baseline that it becomes.
 
         Raises RunStoreError when its id, or its cycle and slot, are there already, when an
@@ -135,21 +77,12 @@ class RunStore:
         with self._transaction(f"attempt {attempt.attempt_id}"):
             self._insert("attempts", to_row(attempt))
             if joins is not None:
-                first = attempt.first_epoch_accuracy
-                row = _baseline_row(joins, attempt.dataset, Source.ADMITTED, first)
-                self._insert("baselines", row)
+                self._insert("baselines", baseline_row(joins))
 
-    def add_baseline(
-        self,
-        baseline: Baseline,
-        dataset: str,
-        source: Source = Source.ARCHIVE,
-        first_epoch_accuracy: float | None = None,
-    ) -> None:
+    def add_baseline(self, used: UsedBaseline) -> None:
         """Add one baseline of a dataset. Raises RunStoreError when it is there already."""
-        row = _baseline_row(baseline, dataset, source, first_epoch_accuracy)
-        with self._transaction(f"baseline {baseline.baseline_id}"):
-            self._insert("baselines", row)
+        with self._transaction(f"baseline {used.baseline.baseline_id}"):
+            self._insert("baselines", baseline_row(used))
 
     def add_cycle(self, summary: CycleSummary) -> None:
         """Add one finished cycle. Raises RunStoreError when it is there already."""
@@ -182,6 +115,18 @@ class RunStore:
         row = self._connection.execute(query, (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def read(self) -> Run:
+        """Return everything that the file holds."""
+        meta = self._connection.execute("SELECT key, value FROM meta").fetchall()
+        return Run(
+            attempts=tuple(self.attempts()),
+            cycles=tuple(self.cycles()),
+            baselines=tuple(self.baselines()),
+            finalists=tuple(self.finalists()),
+            repeats=tuple(self.repeats()),
+            meta={key: json.loads(value) for key, value in meta},
+        )
+
     def attempts(self) -> list[Attempt]:
         """Return every attempt, by cycle and slot."""
         return self._read("attempts", Attempt, "cycle, slot")
@@ -200,24 +145,8 @@ class RunStore:
 
     def baselines(self) -> list[UsedBaseline]:
         """Return every baseline, in the order they were added."""
-        return [
-            UsedBaseline(
-                baseline=Baseline(
-                    baseline_id=name,
-                    family=family,
-                    code=code,
-                    recipe=Recipe(**json.loads(recipe)),
-                    parent_id=parent,
-                    proxy_accuracy=proxy,
-                ),
-                dataset=dataset,
-                source=Source(source),
-                first_epoch_accuracy=first,
-            )
-            for name, dataset, family, code, recipe, parent, proxy, first, source in (
-                self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
-            )
-        ]
+        rows = self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
+        return [used_baseline(row) for row in rows]
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[None]:
@@ -243,22 +172,6 @@ class RunStore:
         return [from_row(kind, row) for row in self._connection.execute(query)]
 
 
-def _baseline_row(
-    baseline: Baseline, dataset: str, source: Source, first: float | None
-) -> tuple[Cell, ...]:
-    return (
-        baseline.baseline_id,
-        dataset,
-        baseline.family,
-        baseline.code,
-        json.dumps(asdict(baseline.recipe), allow_nan=False),
-        baseline.parent_id,
-        baseline.proxy_accuracy,
-        first,
-        source.value,
-    )
-
-
 @contextmanager
 def _writer_lock(path: Path) -> Iterator[None]:
     """Hold the lock of the one process that writes; it ends however that process ends."""
@@ -279,24 +192,40 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy that may be changed, and close what it was copied from."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(connection):
+        connection.backup(copy)
+    return copy
+
+
+def _version(connection: sqlite3.Connection) -> Any:
+    """Return the schema version of a file; None where it is no run's."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    query = "SELECT value FROM meta WHERE key = 'schema_version'"
+    row = connection.execute(query).fetchone() if "meta" in tables else None
+    return None if row is None else json.loads(row[0])
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> None:
     """Create the tables in an empty file, or check that they are the ones this version writes."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if not tables and not read_only:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_META)
-            connection.execute(_BASELINES)
-            for table, (kind, constraints) in _TABLES.items():
-                lines = ", ".join(column_definitions(kind) + constraints)
-                connection.execute(f"CREATE TABLE {table} ({lines}) STRICT")
-            version = ("schema_version", json.dumps(SCHEMA_VERSION))
+            for definition in definitions().values():
+                connection.execute(definition)
+            version = ("schema_version", json.dumps(schema.VERSION))
             connection.execute("INSERT INTO meta VALUES (?, ?)", version)
         return
-    query = "SELECT value FROM meta WHERE key = 'schema_version'"
-    row = connection.execute(query).fetchone() if "meta" in tables else None
-    found = None if row is None else json.loads(row[0])
-    if found != SCHEMA_VERSION:
+    found = _version(connection)
+    if found == migration.OLDEST:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            migration.upgrade(connection, definitions(), schema.VERSION)
+        return
+    if found != schema.VERSION:
         raise RunStoreError(
-            f"{path} has schema version {found}; this program reads version {SCHEMA_VERSION}"
+            f"{path} has schema version {found}; this program reads version {schema.VERSION}"
         )

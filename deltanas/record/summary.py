@@ -6,50 +6,21 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from deltanas.records import UserError
-from deltanas.report.names import SUMMARY_KEYS
+from deltanas.records import Stage, Summary, UserError
 
-_TEXTS = ("llm", "dataset", "archive", "protocol")
-_COUNTS = ("seed", "attempted", "valid")
-_FIGURES = (  # those that comparisons compute with
-    "valid_rate",
-    "useful_rate",
-    "infrastructure_failures",
-    "mean_first_epoch_accuracy",
-    "best_first_epoch_accuracy",
-    "mean_gain",
-    "mean_delta_lines",
-    "mean_delta_tokens",
-    "mean_full_lines",
-    "reduction_lines",
-    "reduction_tokens",
-    "spearman_rho",
-    "spearman_low",
-    "spearman_high",
-    "spearman_n",
-    "prompt_tokens",
-    "output_tokens",
-    "wall_seconds",
-    "seconds_start",
-    "seconds_baselines",
-    "seconds_generate",
-    "seconds_screen",
-    "seconds_evaluate",
-    "seconds_tune",
-    "seconds_record",
-    "seconds_study",
-)
+_KINDS: Mapping[str, str] = {each.name: str(each.type) for each in fields(Summary)}
 
 
 class SummaryError(UserError):
     """A `summary.json` that cannot be used; the message says what is wrong with it."""
 
 
-def read_summary(path: Path) -> dict[str, Any]:
-    """Return the flat keys of a run's `summary.json`; figures that it lacks are None.
+def read_summary(path: Path) -> Summary:
+    """Return a run's `summary.json`; figures that it lacks are None.
 
     Raises SummaryError when the file is not JSON, when it lacks what identifies and counts a run,
     or when a figure is not a finite number, and OSError when it cannot be read.
@@ -60,20 +31,19 @@ def read_summary(path: Path) -> dict[str, Any]:
         raise SummaryError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise SummaryError(f"{path.name} holds a {type(found).__name__}; it must hold an object")
-    summary = {key: found.get(key) for key in SUMMARY_KEYS}
-    faults = list(_faults(summary))
+    faults = list(_faults(found))
     if faults:
         raise SummaryError(f"{path.name}: {'; '.join(faults)}")
-    return summary
+    return Summary.from_flat({"run_id": "", "cycles": 0, **found})
 
 
-def write_summary(path: Path, summary: Mapping[str, object]) -> None:
+def write_summary(path: Path, summary: Summary) -> None:
     """Write the summary as JSON, in the order of its keys.
 
     The file is replaced as a whole, so a reader or a killed run never sees half of it.
     Raises ValueError for NaN or infinity, which JSON does not have.
     """
-    write_text(path, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(summary.flat(), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -93,27 +63,39 @@ def write_text(path: Path, text: str) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _faults(summary: Mapping[str, Any]) -> Iterator[str]:
-    for key in _TEXTS:
-        if not isinstance(summary[key], str):
-            yield f"{key} is {summary[key]!r}; it must be a name"
-    if not isinstance(summary["ablation"], str | None):
-        yield f"ablation is {summary['ablation']!r}; it must be a name or null"
-    for key in _COUNTS:
-        if not _is_number(summary[key]) or summary[key] != int(summary[key]):
-            yield f"{key} is {summary[key]!r}; it must be a whole number"
-    for key in _FIGURES:
-        if summary[key] is not None and not _is_number(summary[key]):
-            yield f"{key} is {summary[key]!r}; it must be a finite number or null"
-    counts = [summary["valid"], summary["infrastructure_failures"] or 0, summary["attempted"]]
+def _faults(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with flat keys, by the types of the summary's fields."""
+    for key, kind in _KINDS.items():
+        value = found.get(key)
+        if key in ("run_id", "cycles", "seconds", "verdicts"):
+            continue  # older files lack some of these, and nothing computes with them
+        if kind == "str" and not isinstance(value, str):
+            yield f"{key} is {value!r}; it must be a name"
+        elif kind == "str | None" and not isinstance(value, str | None):
+            yield f"{key} is {value!r}; it must be a name or null"
+        elif kind == "int" and not (_is_number(value) and float(value or 0).is_integer()):
+            yield f"{key} is {value!r}; it must be a whole number"
+        elif kind.endswith("| None") and kind[0] in "if" and not _is_number(value, or_none=True):
+            yield f"{key} is {value!r}; it must be a finite number or null"
+    for stage in Stage:
+        value = found.get(f"seconds_{stage}")
+        if not _is_number(value, or_none=True):
+            yield f"seconds_{stage} is {value!r}; it must be a finite number or null"
+    counts = [
+        found.get("valid"),
+        found.get("infrastructure_failures") or 0,
+        found.get("attempted"),
+    ]
     if all(map(_is_number, counts)):
-        valid, infrastructure, attempted = counts
-        if min(counts) < 0 or valid + infrastructure > attempted:
+        valid, infrastructure, attempted = (int(count or 0) for count in counts)
+        if min(valid, infrastructure, attempted) < 0 or valid + infrastructure > attempted:
             yield (
                 f"{valid} valid and {infrastructure} infrastructure failures"
                 f" do not fit {attempted} attempts"
             )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object, *, or_none: bool = False) -> bool:
+    if value is None:
+        return or_none
     return isinstance(value, int | float) and math.isfinite(value)

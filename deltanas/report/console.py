@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from deltanas.records import CycleSummary
+from deltanas.records import CycleSummary, Summary
 from deltanas.report.formats import decimal, duration, percent, points
 from deltanas.report.headline import headline, stages
 
@@ -28,8 +28,8 @@ class CycleProgress:
     one line for every finished cycle and whatever `say` is told, so log files stay short.
     """
 
-    def __init__(self, console: Console, cycles: int, done: int = 0) -> None:
-        """Prepare for a number of cycles, of which a resumed run has `done` behind it."""
+    def __init__(self, console: Console, cycles: int) -> None:
+        """Prepare for a number of cycles."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -48,7 +48,7 @@ class CycleProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._cycles = self._progress.add_task("search, cycles", total=cycles, completed=done)
+        self._cycles = self._progress.add_task("search, cycles", total=cycles)
         self._stage = self._progress.add_task("", total=None, visible=False)
 
     def __enter__(self) -> Self:
@@ -149,10 +149,8 @@ def cycle_line(summary: CycleSummary) -> str:
     return f"cycle {summary.cycle}  {', '.join(parts)}"
 
 
-def print_summary(
-    summary: Mapping[str, Any], cycles: Sequence[CycleSummary], console: Console
-) -> None:
-    """Print a table of the cycles and the headline figures from the flat keys of the summary."""
+def print_summary(summary: Summary, cycles: Sequence[CycleSummary], console: Console) -> None:
+    """Print a table of the cycles and the headline figures of the summary."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -179,9 +177,9 @@ def print_summary(
     for figure in headline(summary):
         figures.add_row(figure.title, figure.value, figure.note)
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds, _ in stages(summary))
-    figures.add_row("Time", duration(summary["wall_seconds"]), times)
+    figures.add_row("Time", duration(summary.wall_seconds), times)
     console.print()
-    console.print(Text(f"deltanas  {summary['run_id']}", style="bold"))
+    console.print(Text(f"deltanas  {summary.run_id}", style="bold"))
     for part in (table, figures):
         console.print(Padding(part, (1, 0, 0, 0)))
     console.print()

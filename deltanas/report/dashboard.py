@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deltanas.report import names
+from deltanas.report import metric_names as names
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws

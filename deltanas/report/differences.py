@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from deltanas.record.store import UsedBaseline
-from deltanas.records import Attempt, Finalist, Verdict
+from deltanas.records import Attempt, Finalist, UsedBaseline, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,6 +97,8 @@ def _baselines(baselines: Sequence[UsedBaseline]) -> dict[str, Row]:
     return {
         f"{used.baseline.baseline_id} on {used.dataset}": {
             **asdict(used.baseline),
+            "verdict": used.verdict,
+            "reason": used.reason,
             "first_epoch_accuracy": used.first_epoch_accuracy,
         }
         for used in baselines
@@ -132,9 +133,7 @@ def _of_row(name: str, recorded: Row, replayed: Row | None) -> Iterator[Differen
 
 
 def _limited(row: Row) -> bool:
-    if "verdict" in row:
-        return row["verdict"] in LIMITED
-    return row["proxy_accuracy"] is None  # of a baseline, whose row does not tell the verdict
+    return row["verdict"] in LIMITED
 
 
 def _shown(recorded: object, replayed: object) -> tuple[str, str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
 
-from deltanas.records import Stage
+from deltanas.records import Summary
 from deltanas.report.formats import (
     NOT_MEASURED,
     count,
@@ -16,8 +14,6 @@ from deltanas.report.formats import (
     points,
 )
 from deltanas.report.metrics import wilson_interval
-
-STAGES = ("start", *get_args(Stage), "study")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,59 +25,57 @@ class Figure:
     note: str
 
 
-def headline(summary: Mapping[str, Any]) -> list[Figure]:
-    """Return the headline figures from the flat keys of `summary.json`, in reading order."""
+def headline(summary: Summary) -> list[Figure]:
+    """Return the headline figures in reading order."""
     return [
-        Figure(title="Valid rate", value=percent(summary["valid_rate"]), note=_valid(summary)),
+        Figure(title="Valid rate", value=percent(summary.valid_rate), note=_valid(summary)),
         Figure(
             title="Useful rate",
-            value=percent(summary["useful_rate"]),
+            value=percent(summary.useful_rate),
             note="valid, better than the majority class, and admitted to the pool",
         ),
         Figure(
             title="Mean first-epoch accuracy",
-            value=percent(summary["mean_first_epoch_accuracy"]),
+            value=percent(summary.mean_first_epoch_accuracy),
             note="test split, over valid candidates",
         ),
         Figure(
             title="Best first-epoch accuracy",
-            value=percent(summary["best_first_epoch_accuracy"]),
+            value=percent(summary.best_first_epoch_accuracy),
             note="test split; reported, never selected on",
         ),
         Figure(
             title="Mean gain",
-            value=points(summary["mean_gain"]),
+            value=points(summary.mean_gain),
             note="proxy accuracy over the parent's, same recipe and seed",
         ),
         Figure(title="Delta length", value=_lines(summary), note=_reduction(summary)),
-        Figure(
-            title="Spearman ρ", value=decimal(summary["spearman_rho"], 2), note=_study(summary)
-        ),
+        Figure(title="Spearman ρ", value=decimal(summary.spearman_rho, 2), note=_study(summary)),
         Figure(
             title="Tokens written",
-            value=count(summary["output_tokens"]),
-            note=f"after {count(summary['prompt_tokens'])} tokens of prompts",
+            value=count(summary.output_tokens),
+            note=f"after {count(summary.prompt_tokens)} tokens of prompts",
         ),
     ]
 
 
-def stages(summary: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+def stages(summary: Summary) -> list[tuple[str, float, float]]:
     """Return (stage, seconds, share of all stages) of those that took time, in their order."""
-    seconds = {name: summary[f"seconds_{name}"] for name in STAGES}
-    total = sum(value for value in seconds.values() if value)
-    return [(name, value, value / total) for name, value in seconds.items() if value]
+    spent = {stage: seconds for stage, seconds in summary.seconds.items() if seconds}
+    total = sum(spent.values())
+    return [(stage.value, seconds, seconds / total) for stage, seconds in spent.items()]
 
 
-def _valid(summary: Mapping[str, Any]) -> str:
-    note = f"{summary['valid']} of {summary['attempted']} attempts"
-    if summary["valid_rate"] is not None:
-        interval = percent_range(summary["valid_rate_low"], summary["valid_rate_high"])
+def _valid(summary: Summary) -> str:
+    note = f"{summary.valid} of {summary.attempted} attempts"
+    if summary.valid_rate is not None:
+        interval = percent_range(summary.valid_rate_low, summary.valid_rate_high)
         note += f"; 95 % interval {interval}"
-    failures = summary["infrastructure_failures"]
-    counted = summary["attempted"] - (failures or 0)
+    failures = summary.infrastructure_failures
+    counted = summary.attempted - (failures or 0)
     if failures and counted:
-        rate = percent(summary["valid_rate_excl_infra"])
-        interval = percent_range(*wilson_interval(summary["valid"], counted))
+        rate = percent(summary.valid_rate_excl_infra)
+        interval = percent_range(*wilson_interval(summary.valid, counted))
         note += (
             f"; {rate} (95 % interval {interval})"
             f" without {failures} infrastructure failure{'s'[: failures > 1]}"
@@ -91,25 +85,28 @@ def _valid(summary: Mapping[str, Any]) -> str:
     return note
 
 
-def _lines(summary: Mapping[str, Any]) -> str:
-    lines = summary["mean_delta_lines"]
+def _lines(summary: Summary) -> str:
+    lines = summary.mean_delta_lines
     return NOT_MEASURED if lines is None else f"{decimal(lines)} lines"
 
 
-def _reduction(summary: Mapping[str, Any]) -> str:
+def _reduction(summary: Summary) -> str:
     parts = [
-        f"{percent(summary[key])} fewer {unit}"
-        for key, unit in (("reduction_lines", "lines"), ("reduction_tokens", "tokens"))
-        if summary[key] is not None
+        f"{percent(share)} fewer {unit}"
+        for share, unit in (
+            (summary.reduction_lines, "lines"),
+            (summary.reduction_tokens, "tokens"),
+        )
+        if share is not None
     ]
     if not parts:
         return "no whole networks to compare with"
     return f"{' and '.join(parts)} than the whole networks"
 
 
-def _study(summary: Mapping[str, Any]) -> str:
-    n = summary["spearman_n"]
-    if summary["spearman_rho"] is None:
+def _study(summary: Summary) -> str:
+    n = summary.spearman_n
+    if summary.spearman_rho is None:
         return f"needs at least 4 finalists that differ; {n} could be ranked"
-    low, high = decimal(summary["spearman_low"], 2), decimal(summary["spearman_high"], 2)
+    low, high = decimal(summary.spearman_low, 2), decimal(summary.spearman_high, 2)
     return f"proxy against full training, n\u00a0=\u00a0{n}; 95 % interval {low} to {high}"

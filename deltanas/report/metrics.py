@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, fmean
 
-from deltanas.records import Attempt, CycleSummary, Finalist, Stage, Verdict
-from deltanas.report import names
+from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
+from deltanas.report import metric_names as names
 from deltanas.report.ranking import proxy_fidelity
 
 
@@ -36,16 +36,14 @@ def ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval for a rate (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval for a rate (Wilson 1927, doi:10.1080/01621459.1927.10502953).
 
-    Raises ValueError unless 0 <= successes <= n, n >= 1 and 0 < confidence < 1.
+    Raises ValueError unless 0 <= successes <= n and n >= 1.
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"0 <= successes <= n and n >= 1 must hold, found {successes} of {n}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, found {confidence}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     rate = successes / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     margin = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -75,8 +73,8 @@ def summarise_cycle(
     comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     if seconds is None:
         seconds = {
-            "generate": math.fsum(attempt.seconds_generate for attempt in attempts),
-            "evaluate": math.fsum(attempt.seconds_evaluate for attempt in attempts),
+            Stage.generate: math.fsum(attempt.seconds_generate for attempt in attempts),
+            Stage.evaluate: math.fsum(attempt.seconds_evaluate for attempt in attempts),
         }
     return CycleSummary(
         cycle=cycle,
@@ -93,12 +91,7 @@ def summarise_cycle(
         tune_loss_before=tune_loss_before,
         tune_loss_after=tune_loss_after,
         adapter_kept=adapter_kept,
-        seconds_baselines=seconds.get("baselines", 0.0),
-        seconds_generate=seconds.get("generate", 0.0),
-        seconds_screen=seconds.get("screen", 0.0),
-        seconds_evaluate=seconds.get("evaluate", 0.0),
-        seconds_tune=seconds.get("tune", 0.0),
-        seconds_record=seconds.get("record", 0.0),
+        seconds=dict(seconds),
     )
 
 
@@ -121,30 +114,31 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         names.DELTA_TOKENS: summary.mean_delta_tokens,
         names.ADMITTED: summary.admitted,
         names.INFRASTRUCTURE_FAILURES: summary.infrastructure_failures,
-        names.SECONDS_BASELINES: summary.seconds_baselines,
-        names.SECONDS_GENERATE: summary.seconds_generate,
-        names.SECONDS_SCREEN: summary.seconds_screen,
-        names.SECONDS_EVALUATE: summary.seconds_evaluate,
-        names.SECONDS_TUNE: summary.seconds_tune,
-        names.SECONDS_RECORD: summary.seconds_record,
+        names.SECONDS_BASELINES: summary.seconds.get(Stage.baselines, 0.0),
+        names.SECONDS_GENERATE: summary.seconds.get(Stage.generate, 0.0),
+        names.SECONDS_SCREEN: summary.seconds.get(Stage.screen, 0.0),
+        names.SECONDS_EVALUATE: summary.seconds.get(Stage.evaluate, 0.0),
+        names.SECONDS_TUNE: summary.seconds.get(Stage.tune, 0.0),
+        names.SECONDS_RECORD: summary.seconds.get(Stage.record, 0.0),
         names.TUNE_LOSS_BEFORE: summary.tune_loss_before,
         names.TUNE_LOSS_AFTER: summary.tune_loss_after,
     }
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def study_metrics(summary: Mapping[str, object]) -> dict[str, float]:
-    """Return the measured figures of the finalists' study, from the flat keys of a summary."""
+def study_metrics(summary: Summary) -> dict[str, float]:
+    """Return the measured figures of the finalists' study."""
     figures = {
-        names.SPEARMAN_RHO: summary["spearman_rho"],
-        names.SPEARMAN_LOW: summary["spearman_low"],
-        names.SPEARMAN_HIGH: summary["spearman_high"],
-        names.SPEARMAN_N: summary["spearman_n"],
+        names.SPEARMAN_RHO: summary.spearman_rho,
+        names.SPEARMAN_LOW: summary.spearman_low,
+        names.SPEARMAN_HIGH: summary.spearman_high,
+        names.SPEARMAN_N: summary.spearman_n,
     }
-    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def run_summary(
+    run: Run,
     *,
     run_id: str,
     llm: str,
@@ -153,69 +147,62 @@ def run_summary(
     protocol: str,
     ablation: str | None,
     seed: int,
-    attempts: Sequence[Attempt],
-    cycles: Sequence[CycleSummary],
-    finalists: Sequence[Finalist],
-    wall_seconds: float,
-    seconds_start: float | None = None,
-    seconds_study: float | None = None,
-) -> dict[str, object]:
-    """Return the flat keys of `summary.json`, in the order of `names.SUMMARY_KEYS`.
-
-    Rates and accuracies are in [0, 1]; what was not measured is None.
-    """
-    attempted = len(attempts)
+    wall_seconds: float | None,
+    seconds: Mapping[Stage, float | None],
+) -> Summary:
+    """Return the figures of a run; `seconds` holds the stages that are not part of a cycle."""
+    attempts, attempted = run.attempts, len(run.attempts)
     valid = [attempt for attempt in attempts if is_valid(attempt)]
     comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     infrastructure = _infrastructure_failures(attempts)
-    spent = cycles_of(cycles, attempts)
+    cycles = cycles_of(run.cycles, attempts)
     low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
     delta_tokens = mean(a.delta_tokens for a in attempts)
     full_lines = mean(a.full_lines for a in attempts)
-    study = proxy_fidelity(finalists, seed)
-    return {
-        "run_id": run_id,
-        "llm": llm,
-        "dataset": dataset,
-        "archive": archive,
-        "protocol": protocol,
-        "ablation": ablation,
-        "seed": seed,
-        "cycles": len(cycles),
-        "attempted": attempted,
-        "valid": len(valid),
-        "valid_rate": ratio(len(valid), attempted),
-        "valid_rate_low": low,
-        "valid_rate_high": high,
-        "valid_rate_excl_infra": ratio(len(valid), attempted - infrastructure),
-        "useful_rate": ratio(sum(map(is_useful, attempts)), attempted),
-        "infrastructure_failures": infrastructure,
-        "mean_first_epoch_accuracy": mean(a.first_epoch_accuracy for a in comparable),
-        "best_first_epoch_accuracy": _best(comparable),
-        "mean_gain": mean(a.gain for a in comparable),
-        "mean_delta_lines": delta_lines,
-        "mean_delta_tokens": delta_tokens,
-        "mean_full_lines": full_lines,
-        "reduction_lines": _reduction(delta_lines, full_lines),
-        "reduction_tokens": _reduction(delta_tokens, mean(a.full_tokens for a in attempts)),
-        "spearman_rho": study.rho,
-        "spearman_low": study.low,
-        "spearman_high": study.high,
-        "spearman_n": study.n,
-        "prompt_tokens": sum(a.prompt_tokens for a in attempts),
-        "output_tokens": sum(a.output_tokens for a in attempts),
-        "wall_seconds": wall_seconds,
-        "seconds_start": seconds_start,
-        "seconds_baselines": math.fsum(c.seconds_baselines for c in spent),
-        "seconds_generate": math.fsum(c.seconds_generate for c in spent),
-        "seconds_screen": math.fsum(c.seconds_screen for c in spent),
-        "seconds_evaluate": math.fsum(c.seconds_evaluate for c in spent),
-        "seconds_tune": math.fsum(c.seconds_tune for c in spent),
-        "seconds_record": math.fsum(c.seconds_record for c in spent),
-        "seconds_study": seconds_study,
-        "verdicts": count_verdicts(attempts),
-    }
+    study = proxy_fidelity(run.finalists, seed)
+    return Summary(
+        run_id=run_id,
+        llm=llm,
+        dataset=dataset,
+        archive=archive,
+        protocol=protocol,
+        ablation=ablation,
+        seed=seed,
+        cycles=len(cycles),
+        attempted=attempted,
+        valid=len(valid),
+        valid_rate=ratio(len(valid), attempted),
+        valid_rate_low=low,
+        valid_rate_high=high,
+        valid_rate_excl_infra=ratio(len(valid), attempted - infrastructure),
+        useful_rate=ratio(sum(map(is_useful, attempts)), attempted),
+        infrastructure_failures=infrastructure,
+        mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
+        best_first_epoch_accuracy=_best(comparable),
+        mean_gain=mean(a.gain for a in comparable),
+        mean_delta_lines=delta_lines,
+        mean_delta_tokens=delta_tokens,
+        mean_full_lines=full_lines,
+        reduction_lines=_reduction(delta_lines, full_lines),
+        reduction_tokens=_reduction(delta_tokens, mean(a.full_tokens for a in attempts)),
+        spearman_rho=study.rho,
+        spearman_low=study.low,
+        spearman_high=study.high,
+        spearman_n=study.n,
+        prompt_tokens=sum(a.prompt_tokens for a in attempts),
+        output_tokens=sum(a.output_tokens for a in attempts),
+        wall_seconds=wall_seconds,
+        seconds={stage: seconds.get(stage, _spent(cycles, stage)) for stage in Stage},
+        verdicts=count_verdicts(attempts),
+    )
+
+
+def _spent(cycles: Sequence[CycleSummary], stage: Stage) -> float | None:
+    """Return the seconds that cycles took for a stage; None for the study without one."""
+    if stage is Stage.study:
+        return None
+    return math.fsum(cycle.seconds.get(stage, 0.0) for cycle in cycles)
 
 
 def count_verdicts(attempts: Iterable[Attempt]) -> dict[str, int]:

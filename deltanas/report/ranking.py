@@ -40,7 +40,7 @@ class NoiseCeiling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class Fidelity:
     """What the finalists say about the proxy."""
 
     pooled: Correlation  # of all finalists, ranked within their dataset
@@ -48,10 +48,10 @@ class Study:
     ceiling: NoiseCeiling
 
 
-def study(finalists: Sequence[Finalist], repeats: Sequence[Finalist], seed: int) -> Study:
+def fidelity(finalists: Sequence[Finalist], repeats: Sequence[Finalist], seed: int) -> Fidelity:
     """Return all figures of a study; `repeats` are finalists trained again with another seed."""
     names = sorted({finalist.dataset for finalist in finalists})
-    return Study(
+    return Fidelity(
         pooled=proxy_fidelity(finalists, seed),
         by_dataset={
             name: proxy_fidelity([f for f in finalists if f.dataset == name], seed)

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from deltanas.records import Attempt, CycleSummary
-from deltanas.report import names
+from deltanas.records import Attempt, CycleSummary, Summary
+from deltanas.report import metric_names as names
 from deltanas.report.diffs import best_attempts, diff_page
 from deltanas.report.metrics import cycle_metrics, study_metrics
 
@@ -35,7 +35,10 @@ CANDIDATE_COLUMNS = (
 
 
 class Tracker(Protocol):
-    """Shows a run while it goes on. Calls come in this order, `finish` exactly once."""
+    """Shows a run while it goes on. Calls come in this order.
+
+    `finish` comes exactly once, also where the run breaks.
+    """
 
     def start(self, run_id: str, config: Mapping[str, Any]) -> None:
         """Open the run; the configuration is a plain nested mapping."""
@@ -49,8 +52,8 @@ class Tracker(Protocol):
         """Show every attempt of the run, once, at its end."""
         ...
 
-    def finish(self, summary: Mapping[str, object] | None) -> None:
-        """Show the summary's flat keys and close the run; None: the run broke off."""
+    def finish(self, summary: Summary | None) -> None:
+        """Show the summary's flat keys and close the run; None: the run broke off before it."""
         ...
 
 
@@ -66,7 +69,7 @@ class NullTracker:
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         """Do nothing."""
 
-    def finish(self, summary: Mapping[str, object] | None) -> None:
+    def finish(self, summary: Summary | None) -> None:
         """Do nothing."""
 
 
@@ -154,7 +157,7 @@ class WandbTracker:
         with self._open_run() as run:
             run.log(media)
 
-    def finish(self, summary: Mapping[str, object] | None) -> None:
+    def finish(self, summary: Summary | None) -> None:
         """Write the summary and close the run, also when writing fails."""
         if self._died:
             return
@@ -166,7 +169,7 @@ class WandbTracker:
                     study = study_metrics(summary)
                     if study:
                         run.log({names.CYCLE: self._last_cycle, **study})
-                    run.summary.update(dict(summary))
+                    run.summary.update(summary.flat())
             finally:
                 wandb.finish(exit_code=1 if summary is None else 0)
                 self._run = None

@@ -13,7 +13,7 @@ import pytest
 
 from deltanas.cli.run_folders import RunFolderError, find_runs, read_run
 from deltanas.record.store import RunStore
-from deltanas.report.comparison.groups import FinishedRun, LostRun, State
+from deltanas.records import FinishedRun, LostRun, State
 
 WriteRun = Callable[..., Path]
 

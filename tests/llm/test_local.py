@@ -16,6 +16,7 @@ from deltanas.propose.random_edit import random_edit
 from deltanas.records import Baseline, Recipe
 from deltanas.screen import DeltaError, apply_delta, extract_delta
 from deltanas.source import frozen_lines
+from tests.fakes import requests
 
 TEMPLATE = "delta\n$architecture"
 RECIPE = Recipe(lr=0.1, momentum=0.9, batch=4, image_size=8, flip=False)
@@ -81,7 +82,7 @@ def test_what_the_lock_allows_applies_even_from_an_untrained_llm(
     llm: TransformersLLM, baseline: Baseline
 ):
     proposer = LLMProposer(llm, template=TEMPLATE, locked=True)
-    proposals = proposer.propose([baseline] * 24, ["digits"] * 24, list(range(24)))
+    proposals = proposer.propose(requests(baseline, list(range(24))))
     finished = [proposal for proposal in proposals if not proposal.truncated]
     assert finished
     for proposal in finished:
@@ -93,7 +94,7 @@ def test_without_the_lock_an_untrained_llm_writes_no_delta(
 ):
     proposer = LLMProposer(llm, template=TEMPLATE, locked=False)
     with pytest.raises(DeltaError, match="@@"):
-        extract_delta(proposer.propose([baseline], ["digits"], [0])[0].reply)
+        extract_delta(proposer.propose(requests(baseline, [0])[0].reply))
 
 
 def test_the_grammar_accepts_every_delta_of_a_random_edit(llm: TransformersLLM, code: str):
@@ -154,7 +155,7 @@ def test_a_template_with_unknown_names_is_refused():
 
 
 def test_random_edits_go_through_the_same_path(baseline: Baseline):
-    proposals = RandomEditProposer().propose([baseline] * 4, ["digits"] * 4, [1, 2, 3, 1])
+    proposals = RandomEditProposer().propose(requests(baseline, [1, 2, 3, 1]))
     assert proposals[0].reply == proposals[3].reply
     for proposal in proposals:
         assert apply_delta(baseline.code, proposal.reply) != baseline.code

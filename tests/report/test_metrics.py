@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltanas.records import Attempt, CycleSummary, Verdict
-from deltanas.report import names
+from deltanas.report import metric_names as names
 from deltanas.report.metrics import (
     cycle_metrics,
     is_useful,

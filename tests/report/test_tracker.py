@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from deltanas.records import Attempt, CycleSummary
-from deltanas.report import names
+from deltanas.report import metric_names as names
 from deltanas.report.dashboard import workspace
 from deltanas.report.metrics import cycle_metrics
 from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker

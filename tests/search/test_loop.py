@@ -127,7 +127,7 @@ def test_a_row_is_stored_before_the_next_job_is_waited_for() -> None:
 def test_equal_networks_are_trained_once() -> None:
     executor = InlineExecutor()
     search = searching(
-        configured(),
+        configured(grow_pool=False),
         executor=executor,
         answer=lambda request: delta(request.slot.baseline.code, 60),
     )

@@ -25,6 +25,7 @@ from deltanas.search.needs import llm_needs
 from deltanas.search.parts import open_llm
 from deltanas.tune.lora import LoraTuner
 from deltanas.tune.rendering import TuningError, render_example
+from tests.fakes import requests
 from tests.families import FAMILIES, Family, write_toy
 from tests.test_conf import composed
 from tests.tune.pairs import PAPER, make_lesson
@@ -90,7 +91,7 @@ def test_every_family_generates_locked_is_tuned_and_reloads(
     llm = open_llm(config)
     assert type(llm.network).__name__ == family.network
     tuner = tuner_of(llm)
-    before = proposer_of(config, llm).propose([BASELINE] * 12, ["digits"] * 12, list(range(12)))
+    before = proposer_of(config, llm).propose(requests(BASELINE, list(range(12))))
     finished = [proposal for proposal in before if not proposal.truncated]
     assert finished
     for proposal in finished:
@@ -102,12 +103,12 @@ def test_every_family_generates_locked_is_tuned_and_reloads(
     lesson = make_lesson(1, prompt=prompt, answer=answer)
     result = tuner.learn([lesson], [lesson], seed=0, directory=tmp_path / "cycle_00")
     assert result.kept
-    after = proposer_of(config, llm).propose([BASELINE] * 2, ["digits"] * 2, [0, 1])
+    after = proposer_of(config, llm).propose(requests(BASELINE, [0, 1]))
     assert [p.reply for p in after] != [p.reply for p in before[:2]]
 
     again = open_llm(config)
     tuner_of(again).load(tmp_path / "cycle_00")
-    replies = proposer_of(config, again).propose([BASELINE] * 2, ["digits"] * 2, [0, 1])
+    replies = proposer_of(config, again).propose(requests(BASELINE, [0, 1]))
     assert [p.reply for p in replies] == [p.reply for p in after]
 
 

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from deltanas.records import LostRun
 from deltanas.report.comparison.grouping import reductions, whole_networks
-from deltanas.report.comparison.groups import Group, LostRun
+from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.paper import PaperRow, paper_row
 
 # over seeds: mean, range and Student's 95 % interval of each
@@ -74,7 +75,7 @@ def _ours(group: Group, groups: Sequence[Group]) -> Mapping[str, Value]:
         "source": "ours",
         **{name: getattr(group.key, name) for name in _NAMES},
         "num_seeds": len(group.runs),
-        "seeds": " ".join(str(run.summary["seed"]) for run in group.runs),
+        "seeds": " ".join(str(run.summary.seed) for run in group.runs),
         "attempted": group.attempted,
         "valid": group.valid,
         "infrastructure_failures": group.total("infrastructure_failures"),

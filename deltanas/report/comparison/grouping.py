@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
-from deltanas.report.comparison.groups import FinishedRun, Group, GroupKey
+from deltanas.records import FinishedRun
+from deltanas.report.comparison.groups import Group, GroupKey
 
 NO_ABLATION = "none"
 FULL_GENERATION = "full_generation"  # the ablation whose replies are whole networks
@@ -41,9 +42,14 @@ def group_runs(runs: Sequence[FinishedRun]) -> list[Group]:
 
 
 def _key(run: FinishedRun) -> GroupKey:
-    names = ("llm", "dataset", "archive", "protocol")
-    ablation = run.summary["ablation"] or NO_ABLATION
-    return GroupKey(**{name: run.summary[name] for name in names}, ablation=ablation)
+    summary = run.summary
+    return GroupKey(
+        llm=summary.llm,
+        dataset=summary.dataset,
+        archive=summary.archive,
+        protocol=summary.protocol,
+        ablation=summary.ablation or NO_ABLATION,
+    )
 
 
 def order(key: GroupKey) -> tuple[Any, ...]:
@@ -58,19 +64,19 @@ def order(key: GroupKey) -> tuple[Any, ...]:
 def _group(key: GroupKey, runs: Sequence[FinishedRun]) -> Group:
     largest: dict[int, FinishedRun] = {}
     for run in runs:
-        seed = run.summary["seed"]
-        if seed not in largest or run.summary["attempted"] > largest[seed].summary["attempted"]:
+        seed = run.summary.seed
+        if seed not in largest or run.summary.attempted > largest[seed].summary.attempted:
             largest[seed] = run
     return Group(
         key=key,
         runs=tuple(largest[seed] for seed in sorted(largest)),
-        repeats=tuple(run for run in runs if run is not largest[run.summary["seed"]]),
+        repeats=tuple(run for run in runs if run is not largest[run.summary.seed]),
     )
 
 
 def _relevant(run: FinishedRun) -> dict[str, str]:
     """Return the settings that can change what a run measures."""
-    unused = _UNUSED_WITHOUT_LLM if run.summary["llm"] == CONTROL else ()
+    unused = _UNUSED_WITHOUT_LLM if run.summary.llm == CONTROL else ()
     return {
         key: text
         for key, text in run.settings.items()

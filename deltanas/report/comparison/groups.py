@@ -7,46 +7,12 @@ more valid candidates does not weigh more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
-from deltanas.records import CycleSummary
+from deltanas.records import FinishedRun
 from deltanas.report.metrics import mean, ratio, wilson_interval
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedRun:
-    """A run with a summary; one that was interrupted has one too, over fewer cycles."""
-
-    directory: Path
-    summary: Mapping[str, Any]  # the flat keys of `summary.json`; None: not measured
-    settings: Mapping[str, str]  # its configuration by dotted key; empty: not recorded
-    cycles: tuple[CycleSummary, ...]  # empty: not recorded
-
-
-class State(StrEnum):
-    """Why a run has no figures yet."""
-
-    RUNNING = "running"  # a process is writing it
-    UNFINISHED = "unfinished"  # it broke off with rows; resume=DIRECTORY goes on with it
-    FAILED = "failed"  # it ended before its first attempt, or its summary is broken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostRun:
-    """A run without figures, and what is known of it. It enters no mean."""
-
-    directory: Path
-    state: State
-    reason: str  # one sentence
-    overrides: tuple[str, ...]  # as given on the command line
-    settings: Mapping[str, str]  # as in FinishedRun
-    attempted: int = 0  # rows so far
-    valid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,26 +49,26 @@ class Group:
 
     def total(self, figure: str) -> float | None:
         """Return the sum of a figure over the runs, or None where one of them lacks it."""
-        values = [run.summary[figure] for run in self.runs]
+        values = [run.summary.flat()[figure] for run in self.runs]
         return None if None in values else math.fsum(values)
 
     def spread(self, figure: str) -> Spread | None:
         """Return the mean of a figure over the seeds that measured it, and how it varies."""
-        return spread(run.summary[figure] for run in self.runs)
+        return spread(run.summary.flat()[figure] for run in self.runs)
 
     def mean(self, figure: str) -> float | None:
         """Return the mean of a figure over the seeds that measured it."""
-        return mean(run.summary[figure] for run in self.runs)
+        return mean(run.summary.flat()[figure] for run in self.runs)
 
     @property
     def attempted(self) -> int:
         """Attempts of all seeds."""
-        return sum(int(run.summary["attempted"]) for run in self.runs)
+        return sum(run.summary.attempted for run in self.runs)
 
     @property
     def valid(self) -> int:
         """Valid attempts of all seeds."""
-        return sum(int(run.summary["valid"]) for run in self.runs)
+        return sum(run.summary.valid for run in self.runs)
 
     @property
     def valid_rate(self) -> float | None:
@@ -123,16 +89,16 @@ class Group:
     @property
     def useful_rate(self) -> float | None:
         """Share of useful attempts among those of all seeds."""
-        counted = [run.summary for run in self.runs if run.summary["attempted"]]
-        if any(summary["useful_rate"] is None for summary in counted):
+        counted = [run.summary for run in self.runs if run.summary.attempted]
+        useful = [s.useful_rate * s.attempted for s in counted if s.useful_rate is not None]
+        if len(useful) < len(counted):
             return None
-        useful = math.fsum(summary["useful_rate"] * summary["attempted"] for summary in counted)
-        return ratio(round(useful), self.attempted)
+        return ratio(round(math.fsum(useful)), self.attempted)
 
     @property
     def best_accuracy(self) -> float | None:
         """Best first-epoch accuracy of any seed, on the test split."""
-        values = (run.summary["best_first_epoch_accuracy"] for run in self.runs)
+        values = (run.summary.best_first_epoch_accuracy for run in self.runs)
         return max((value for value in values if value is not None), default=None)
 
     @property

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: a table on the terminal, one HTML page, one CSV file."""
+"""What a comparison shows: a table on the terminal, and one HTML page."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from deltanas.record.summary import write_text
+from deltanas.records import FinishedRun, LostRun
 from deltanas.report.comparison import plots
 from deltanas.report.comparison.cells import Cell, Table
 from deltanas.report.comparison.cross_table import cross_tables
-from deltanas.report.comparison.csv_file import comparison_csv
 from deltanas.report.comparison.grouping import common, labels
-from deltanas.report.comparison.groups import FinishedRun, Group, LostRun
+from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.paper import caveats
 from deltanas.report.comparison.tables import tables
 from deltanas.report.pages import Plot, render
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-PAGE, FIGURES = "comparison.html", "comparison.csv"
 NAME_WIDTH = 20  # columns of a terminal that the names of groups keep
 
 
@@ -39,14 +37,9 @@ class _ListedRun:
     repeated: bool
 
 
-def write_comparison(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> None:
-    """Write `comparison.html` and `comparison.csv` into a folder, which is made if missing.
-
-    Raises OSError when that is impossible.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / FIGURES, comparison_csv(groups, lost))
-    write_text(folder / PAGE, render("comparison/page.html.j2", _context(groups, lost, folder)))
+def comparison_page(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> str:
+    """Return the page of a comparison, whose links start from the folder it will lie in."""
+    return render("comparison/page.html.j2", _context(groups, lost, folder))
 
 
 def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> dict[str, object]:

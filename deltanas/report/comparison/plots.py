@@ -155,7 +155,7 @@ def _height(groups: Sequence[Group]) -> float:
 
 
 def _seeds(axes: Axes, group: Group, figure: str, y: int) -> None:
-    values = [run.summary[figure] for run in group.runs]
+    values = [run.summary.flat()[figure] for run in group.runs]
     measured = [100 * value for value in values if value is not None]
     if len(measured) > 1:
         axes.scatter(

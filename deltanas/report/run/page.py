@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from deltanas.record.store import RunStore
-from deltanas.record.summary import write_text
-from deltanas.records import Attempt, CycleSummary, Finalist, Verdict
+from deltanas.records import Attempt, CycleSummary, Finalist, Run, Summary, Verdict
 from deltanas.report.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
 from deltanas.report.formats import dotted
 from deltanas.report.headline import headline, stages
 from deltanas.report.metrics import is_valid
 from deltanas.report.pages import Plot, render
-from deltanas.report.ranking import Correlation, Study, study
+from deltanas.report.ranking import Correlation, Fidelity, fidelity
 from deltanas.report.run import plots
 from deltanas.report.run.funnel import funnel
 
@@ -32,19 +29,17 @@ class Best:
     ancestors: list[str]  # parent first, archive network last
 
 
-def write_report(store: RunStore, summary: Mapping[str, object], path: Path) -> None:
-    """Write the report of a run, finished or broken off, as one HTML file below 1 MB.
+def run_page(run: Run, summary: Summary) -> str:
+    """Return the report of a run, finished or broken off: HTML below 1 MB.
 
-    `summary` holds the flat keys of `summary.json`. Text that an LLM wrote is escaped.
+    Text that an LLM wrote is escaped.
     """
-    write_text(path, render("run/report.html.j2", _context(store, summary)))
+    return render("run/report.html.j2", _context(run, summary))
 
 
-def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
-    attempts, cycles, finalists = store.attempts(), store.cycles(), store.finalists()
-    verdicts: Mapping[str, int] = summary["verdicts"]
-    repeats = store.repeats()
-    found = study(finalists, repeats, summary["seed"])
+def _context(run: Run, summary: Summary) -> dict[str, Any]:
+    attempts, cycles, finalists = run.attempts, run.cycles, run.finalists
+    found = fidelity(finalists, run.repeats, summary.seed)
     return {
         "summary": summary,
         "headline": headline(summary),
@@ -58,15 +53,15 @@ def _context(store: RunStore, summary: Mapping[str, Any]) -> dict[str, Any]:
         "cycles": cycles,
         "gates": funnel(attempts),
         "verdicts": [
-            (verdict, verdicts[verdict], _example(attempts, verdict))
+            (verdict, summary.verdicts[verdict], _example(attempts, verdict))
             for verdict in Verdict
-            if verdicts[verdict] and verdict is not Verdict.TRAINED
+            if summary.verdicts[verdict] and verdict is not Verdict.TRAINED
         ],
-        "best": _best(store, attempts),
-        "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in repeats},
+        "best": _best(run),
+        "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in run.repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
-        "config": list(dotted(store.meta("config") or {})),
-        "versions": list(dotted(store.meta("versions") or {})),
+        "config": list(dotted(run.meta.get("config") or {})),
+        "versions": list(dotted(run.meta.get("versions") or {})),
         "diff_css": DIFF_CSS,
     }
 
@@ -86,13 +81,13 @@ def _cycle_plots(cycles: Sequence[CycleSummary]) -> list[Plot]:
     ]
 
 
-def _length_plots(attempts: Sequence[Attempt], summary: Mapping[str, Any]) -> list[Plot]:
+def _length_plots(attempts: Sequence[Attempt], summary: Summary) -> list[Plot]:
     lengths = [a.delta_lines for a in attempts if a.delta_lines is not None]
     gains = [a.gain for a in attempts if is_valid(a) and a.gain is not None]
     return [
         Plot(
             title="Delta length",
-            svg=plots.lengths_plot(lengths, summary["mean_full_lines"]),
+            svg=plots.lengths_plot(lengths, summary.mean_full_lines),
             caption="Lines of every delta as written, headers included.",
         ),
         Plot(
@@ -103,7 +98,7 @@ def _length_plots(attempts: Sequence[Attempt], summary: Mapping[str, Any]) -> li
     ]
 
 
-def _study_plots(finalists: Sequence[Finalist], found: Study) -> list[Plot]:
+def _study_plots(finalists: Sequence[Finalist], found: Fidelity) -> list[Plot]:
     return [
         Plot(
             title="Final against proxy accuracy",
@@ -118,7 +113,7 @@ def _study_plots(finalists: Sequence[Finalist], found: Study) -> list[Plot]:
     ]
 
 
-def _study_rows(found: Study) -> list[tuple[str, Correlation]]:
+def _study_rows(found: Fidelity) -> list[tuple[str, Correlation]]:
     """Return the correlations of a study with their names, those not asked for left out."""
     rows = [(name, correlation) for name, correlation in found.by_dataset.items()]
     if len(rows) > 1:
@@ -145,13 +140,13 @@ def _example(attempts: Sequence[Attempt], verdict: Verdict) -> str:
     return reason if len(reason) <= REASON_LENGTH else reason[: REASON_LENGTH - 1] + "…"
 
 
-def _best(store: RunStore, attempts: Sequence[Attempt]) -> list[Best]:
-    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in store.baselines()}
+def _best(run: Run) -> list[Best]:
+    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
     return [
         Best(
             attempt=attempt,
             diff=diff_fragment(attempt.delta),
             ancestors=lineage(attempt, parents),
         )
-        for attempt in best_attempts(attempts, BEST)
+        for attempt in best_attempts(run.attempts, BEST)
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanas.records import CycleSummary, Finalist
 from deltanas.report.metrics import wilson_interval
-from deltanas.report.ranking import Correlation, Study
+from deltanas.report.ranking import Correlation, Fidelity
 from deltanas.report.svg import INK, LINE, A, B, C, drawing
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def fidelity_plot(finalists: Sequence[Finalist], study: Correlation) -> str | No
     return picture.svg
 
 
-def rho_plot(study: Study) -> str | None:
+def rho_plot(study: Fidelity) -> str | None:
     """Draw rho with its 95 % interval per dataset and pooled, and the noise ceiling over them."""
     rows = [(name, found, B) for name, found in study.by_dataset.items()]
     if len(rows) > 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deltanas.records import FinishedRun
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import (
     common,
@@ -15,7 +16,7 @@ from deltanas.report.comparison.grouping import (
     reductions,
     whole_networks,
 )
-from deltanas.report.comparison.groups import FinishedRun, Group, spread
+from deltanas.report.comparison.groups import Group, spread
 from deltanas.report.comparison.tables import tables
 from deltanas.report.metrics import wilson_interval
 

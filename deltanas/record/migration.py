@@ -1,0 +1,46 @@
+"""Older files of runs, made into those of today."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+OLDEST = 4  # schema version that can still be read
+
+_CYCLE_STAGES = ("baselines", "generate", "screen", "evaluate", "tune", "record")
+UNTOLD = "not recorded by the version that made this run"
+
+
+def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: int) -> None:
+    """Bring a file of schema version 4 to `version`, in the caller's transaction.
+
+    Version 4 kept no verdict of a baseline, so it is NULL where the baseline did not train, and
+    it kept the seconds of a cycle's stages in columns. `tables` holds today's definitions.
+    """
+    pairs = ", ".join(f"'{stage}', seconds_{stage}" for stage in _CYCLE_STAGES)
+    _replace(
+        connection,
+        "baselines",
+        tables["baselines"],
+        {
+            "verdict": "CASE WHEN proxy_accuracy IS NULL THEN NULL ELSE 'trained' END",
+            "reason": f"CASE WHEN proxy_accuracy IS NULL THEN '{UNTOLD}' ELSE '' END",
+        },
+    )
+    _replace(connection, "cycles", tables["cycles"], {"seconds": f"json_object({pairs})"})
+    connection.execute(
+        "UPDATE meta SET value = ? WHERE key = 'schema_version'", (json.dumps(version),)
+    )
+
+
+def _replace(
+    connection: sqlite3.Connection, table: str, definition: str, new: Mapping[str, str]
+) -> None:
+    """Make a table anew; its columns keep their values, `new` ones come from expressions."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    connection.execute(definition)
+    names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    values = ", ".join(new.get(name, name) for name in names)
+    connection.execute(f"INSERT INTO {table} SELECT {values} FROM old_{table} ORDER BY rowid")
+    connection.execute(f"DROP TABLE old_{table}")

@@ -1,0 +1,63 @@
+"""The frozen values that walk through the rooms: what each stage receives and what it returns.
+
+Accuracies and rates are fractions in [0, 1]; durations are seconds; a value that was not
+measured is `None`.
+"""
+
+from deltanas.records.closed import Loop, Origin, Precision, Scaling, Stage, UserError, Verdict
+from deltanas.records.networks import (
+    Baseline,
+    Candidate,
+    Evaluation,
+    Job,
+    Proposal,
+    Recipe,
+    Refused,
+    Reply,
+    Slot,
+    UsedBaseline,
+    attempt_id,
+    derive_seed,
+)
+from deltanas.records.runs import (
+    Attempt,
+    CycleSummary,
+    Finalist,
+    FinishedRun,
+    LostRun,
+    Request,
+    Run,
+    State,
+    Summary,
+)
+
+__all__ = [
+    "Attempt",
+    "Baseline",
+    "Candidate",
+    "CycleSummary",
+    "Evaluation",
+    "Finalist",
+    "FinishedRun",
+    "Job",
+    "Loop",
+    "LostRun",
+    "Origin",
+    "Precision",
+    "Proposal",
+    "Recipe",
+    "Refused",
+    "Reply",
+    "Request",
+    "Run",
+    "Scaling",
+    "Slot",
+    "Stage",
+    "State",
+    "Summary",
+    "UsedBaseline",
+    "UserError",
+    "Verdict",
+    "attempt_id",
+    "derive_seed",
+]

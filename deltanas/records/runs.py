@@ -1,0 +1,200 @@
+"""What a run leaves behind: rows, cycles, finalists, its summary, and whether it finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deltanas.records.closed import Loop, Stage, Verdict
+from deltanas.records.networks import Baseline, Slot, UsedBaseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One row of `run.sqlite`: everything known about one reply."""
+
+    attempt_id: str
+    cycle: int
+    slot: int
+    parent_id: str
+    dataset: str
+    verdict: Verdict
+    reason: str
+    prompt: str
+    reply: str
+    delta: str
+    code: str  # empty when the delta did not apply
+    delta_lines: int | None  # lines of the delta as emitted, headers included
+    delta_tokens: int | None  # by the proposer's own tokenizer; None where there is none
+    prompt_tokens: int
+    output_tokens: int
+    full_lines: int | None  # lines of the whole network that the delta stands for
+    full_tokens: int | None  # the same text by the same tokenizer
+    seed: int
+    seconds_generate: float
+    seconds_evaluate: float
+    proxy_accuracy: float | None = None
+    first_epoch_accuracy: float | None = None
+    gain: float | None = None  # proxy accuracy minus the parent's, same recipe and seed
+    parameters: int | None = None
+    macs: int | None = None
+    novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
+    # not better than always answering the majority class, or batch_dependent, or overworked
+    degenerate: bool = False
+    admitted: bool = False  # novel and above the gate: joins the pool of baselines
+    reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
+    family: str = ""
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    loop: Loop = Loop.trusted  # of the run
+    overworked: bool = False  # in its own loop it learned for longer than it was asked to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One delta to be written: the baseline of a slot is to be edited."""
+
+    slot: Slot
+    seed: int
+    parents: tuple[Baseline, ...] = ()  # further networks, whose changes may be taken over
+    failed: tuple[Attempt, ...] = ()  # earlier attempts at it, with their reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleSummary:
+    """What one cycle came to."""
+
+    cycle: int
+    attempted: int
+    valid: int
+    useful: int
+    admitted: int
+    infrastructure_failures: int
+    mean_first_epoch_accuracy: float | None
+    best_first_epoch_accuracy: float | None
+    mean_gain: float | None
+    mean_delta_lines: float | None
+    mean_delta_tokens: float | None
+    tune_loss_before: float | None = None  # held-out loss per answer token before LoRA, nats
+    tune_loss_after: float | None = None
+    adapter_kept: bool | None = None  # False: the adapter was rolled back; None: no tuning
+    # wall time of its stages, which add up to that of the cycle
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist:
+    """One network of the study that asks whether one epoch preserves the ranking."""
+
+    attempt_id: str
+    dataset: str
+    proxy_accuracy: float  # validation split after one epoch
+    final_accuracy: float | None  # test split after all epochs; None when training failed
+    curve: tuple[float, ...] = field(default=())  # validation accuracy after every epoch
+    verdict: Verdict = Verdict.TRAINED
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything that a run's file holds, read at once."""
+
+    attempts: tuple[Attempt, ...] = ()  # by cycle and slot
+    cycles: tuple[CycleSummary, ...] = ()  # those that are finished
+    baselines: tuple[UsedBaseline, ...] = ()  # in the order they were first used
+    finalists: tuple[Finalist, ...] = ()
+    repeats: tuple[Finalist, ...] = ()  # finalists trained again with another seed
+    meta: Mapping[str, Any] = field(default_factory=dict)  # configuration, versions, command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The figures of a run, and the one list of the keys of `summary.json`.
+
+    Rates and accuracies are in [0, 1]; what was not measured is None.
+    """
+
+    run_id: str
+    llm: str
+    dataset: str
+    archive: str
+    protocol: str
+    ablation: str | None
+    seed: int
+    cycles: int
+    attempted: int
+    valid: int
+    valid_rate: float | None = None
+    valid_rate_low: float | None = None  # Wilson's 95 % interval
+    valid_rate_high: float | None = None
+    valid_rate_excl_infra: float | None = None
+    useful_rate: float | None = None
+    infrastructure_failures: int | None = None
+    mean_first_epoch_accuracy: float | None = None
+    best_first_epoch_accuracy: float | None = None
+    mean_gain: float | None = None
+    mean_delta_lines: float | None = None
+    mean_delta_tokens: float | None = None
+    mean_full_lines: float | None = None
+    reduction_lines: float | None = None
+    reduction_tokens: float | None = None
+    spearman_rho: float | None = None
+    spearman_low: float | None = None
+    spearman_high: float | None = None
+    spearman_n: int | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    wall_seconds: float | None = None
+    seconds: Mapping[Stage, float | None] = field(default_factory=dict)  # keys `seconds_STAGE`
+    verdicts: Mapping[str, int] = field(default_factory=dict)  # every verdict, zeros included
+
+    def flat(self) -> dict[str, Any]:
+        """Return what `summary.json` holds: one key a figure, one a stage, and `verdicts`."""
+        flat: dict[str, Any] = {}
+        for each in fields(self):
+            if each.name == "seconds":
+                flat |= {f"seconds_{stage}": self.seconds.get(stage) for stage in Stage}
+            else:
+                flat[each.name] = getattr(self, each.name)
+        return flat | {"verdicts": dict(self.verdicts)}
+
+    @classmethod
+    def from_flat(cls, flat: Mapping[str, Any]) -> Summary:
+        """Return the summary of such keys; those that it lacks were not measured."""
+        known = {each.name for each in fields(cls)} - {"seconds"}
+        seconds = {stage: flat.get(f"seconds_{stage}") for stage in Stage}
+        return cls(**{key: flat[key] for key in flat if key in known}, seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """A run with a summary; one that was interrupted has one too, over fewer cycles."""
+
+    directory: Path
+    summary: Summary
+    settings: Mapping[str, str]  # its configuration by dotted key; empty: not recorded
+    cycles: tuple[CycleSummary, ...]  # empty: not recorded
+
+
+class State(StrEnum):
+    """Why a run has no figures yet."""
+
+    RUNNING = "running"  # a process is writing it
+    UNFINISHED = "unfinished"  # it broke off with rows; resume=DIRECTORY goes on with it
+    FAILED = "failed"  # it ended before its first attempt, or its summary is broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRun:
+    """A run without figures, and what is known of it. It enters no mean."""
+
+    directory: Path
+    state: State
+    reason: str  # one sentence
+    overrides: tuple[str, ...]  # as given on the command line
+    settings: Mapping[str, str]  # as in FinishedRun
+    attempted: int = 0  # rows so far
+    valid: int = 0
