@@ -35,7 +35,7 @@ from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import Locks, grammar_tokenizer
 from deltanas.llm.sampling import SeededSampling
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.prompt import render_prompt, view_of
+from deltanas.propose.prompt import excerpt_of, render_prompt
 from deltanas.records import Baseline
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -143,7 +143,7 @@ class Bench:
         )
         began = time.process_time()
         written = {
-            baseline.code: delta_grammar(view_of(baseline, self.config.prompt), lock_names=True)
+            baseline.code: delta_grammar(excerpt_of(baseline, self.config.prompt), lock_names=True)
             for baseline in {each.code: each for each in baselines}.values()
         }
         grammars = [written[baseline.code] for baseline in baselines]

@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Recipe, Stage, Verdict
+from deltanas.records import (
+    Attempt,
+    Baseline,
+    CycleSummary,
+    Finalist,
+    Origin,
+    Recipe,
+    Run,
+    Stage,
+    Summary,
+    UsedBaseline,
+    Verdict,
+)
 from deltanas.report.metrics import run_summary, summarise_cycle
 
 DELTA = """\
@@ -125,11 +137,18 @@ def finalists() -> list[Finalist]:
     ]
 
 
+def used(baseline: Baseline, **changes: Any) -> UsedBaseline:
+    """Return a baseline as a run on digits used it."""
+    fields = {"dataset": "digits", "origin": Origin.ARCHIVE, "verdict": Verdict.TRAINED}
+    return UsedBaseline(baseline=baseline, **(fields | changes))
+
+
 @pytest.fixture(scope="session")
 def summary(
     attempts: list[Attempt], cycles: list[CycleSummary], finalists: list[Finalist]
-) -> dict[str, object]:
+) -> Summary:
     return run_summary(
+        Run(attempts=tuple(attempts), cycles=tuple(cycles), finalists=tuple(finalists)),
         run_id="tiny-digits-0042",
         llm="tiny",
         dataset="digits",
@@ -137,12 +156,8 @@ def summary(
         protocol="quick",
         ablation=None,
         seed=42,
-        attempts=attempts,
-        cycles=cycles,
-        finalists=finalists,
         wall_seconds=90.0,
-        seconds_start=10.0,
-        seconds_study=50.0,
+        seconds={Stage.start: 10.0, Stage.study: 50.0},
     )
 
 
@@ -157,7 +172,7 @@ def fill(
 
     def write(store: RunStore) -> None:
         store.set_meta("config", {"llm": {"name": "tiny"}, "seed": 42})
-        store.add_baseline(baseline, "digits")
+        store.add_baseline(used(baseline))
         for attempt in attempts:
             store.append(attempt)
         for cycle in cycles:
@@ -169,12 +184,12 @@ def fill(
 
 
 @pytest.fixture
-def write_run(summary: dict[str, object]) -> Callable[..., Path]:
+def write_run(summary: Summary) -> Callable[..., Path]:
     """Return a function that writes the summary of a run with some figures changed."""
 
     def write(directory: Path, **changes: object) -> Path:
         directory.mkdir(parents=True)
-        text = json.dumps(summary | changes)
+        text = json.dumps(summary.flat() | changes)
         (directory / "summary.json").write_text(text, encoding="utf-8")
         return directory
 

@@ -22,8 +22,7 @@ from deltanas.config.compose import from_hydra, register
 from deltanas.evaluate.images import digits
 from deltanas.llm.decoding import Decoder, Work
 from deltanas.llm.sampling import SeededSampling
-from deltanas.record.store import Source
-from deltanas.records import Attempt
+from deltanas.records import Attempt, Origin
 from deltanas.search.opening import opened
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -59,7 +58,7 @@ class Seen:
     """What was counted in one search."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    baselines: Counter[Source] = field(default_factory=Counter)  # by where they came from
+    baselines: Counter[Origin] = field(default_factory=Counter)  # by where they came from
     work: Work = field(default_factory=Work)
     forwards: int = 0  # calls of the LLM
     batches: list[list[Any]] = field(default_factory=list)  # the prompts of each
@@ -122,15 +121,15 @@ def counted_search(directory: Path, patches: pytest.MonkeyPatch) -> Seen:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config", overrides=list(WORDS)))
     directory.mkdir()
-    with opened(config, directory, Console(file=io.StringIO())) as search:
-        llm: Any = search.proposer.llm
+    with opened(config, directory, Console(file=io.StringIO())) as run:
+        llm: Any = run.search.proposer.llm
         llm.network.register_forward_pre_hook(counted_call)
         found.statements.clear()
-        with search.progress:
-            assert len(list(search.cycles())) == CYCLES
+        with run.progress:
+            assert len(list(run.search.cycles())) == CYCLES
         statements = list(found.statements)
-        found.attempts = search.store.attempts()
-        found.baselines.update(used.source for used in search.store.baselines())
+        found.attempts = run.store.attempts()
+        found.baselines.update(used.origin for used in run.store.baselines())
         found.work = llm.decoder.work
     found.statements = statements
     return found
@@ -185,7 +184,7 @@ def test_a_network_costs_two_forks_one_that_fails_the_check_one_and_a_duplicate_
     own = [row for row in seen.attempts if row.code and not row.reused_from]
     measured = sum(row.parameters is not None for row in own)
     assert measured
-    assert seen.forks["worker"] == len(own) + measured + 2 * seen.baselines[Source.ARCHIVE]
+    assert seen.forks["worker"] == len(own) + measured + 2 * seen.baselines[Origin.ARCHIVE]
 
 
 def test_a_row_is_one_transaction_of_three_statements(seen: Seen):
@@ -193,7 +192,7 @@ def test_a_row_is_one_transaction_of_three_statements(seen: Seen):
 
     What a run that goes on holds already is read once, before the first cycle: three SELECTs.
     """
-    rows = len(seen.attempts) + seen.baselines[Source.ARCHIVE] + CYCLES
-    inserts = rows + seen.baselines[Source.ADMITTED]  # within the transactions of their attempts
+    rows = len(seen.attempts) + seen.baselines[Origin.ARCHIVE] + CYCLES
+    inserts = rows + seen.baselines[Origin.ADMITTED]  # within the transactions of their attempts
     verbs = Counter(statement.split()[0] for statement in seen.statements)
     assert verbs == {"SELECT": 3, "BEGIN": rows, "INSERT": inserts, "COMMIT": rows}

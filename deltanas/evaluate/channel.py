@@ -76,7 +76,7 @@ def answer_rows(epochs: int, val: int, test: int) -> tuple[int, int, int]:
     return epochs * val, min(epochs, 2) * test, probe
 
 
-def pack(message: Mapping[str, Any], payload: bytes = b"") -> bytes:
+def frame(message: Mapping[str, Any], payload: bytes = b"") -> bytes:
     """Return one frame: length, JSON, and raw bytes that the JSON announces."""
     text = json.dumps(message, separators=(",", ":")).encode()
     return len(text).to_bytes(LENGTH, "big") + text + payload

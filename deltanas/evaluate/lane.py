@@ -6,7 +6,7 @@ import socket
 import time
 from dataclasses import asdict, replace
 
-from deltanas.evaluate.channel import Limits, Report, pack, receive, receive_message
+from deltanas.evaluate.channel import Limits, Report, frame, receive, receive_message
 from deltanas.evaluate.images.image_data import ImageData
 from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
 from deltanas.evaluate.score import judge
@@ -120,7 +120,7 @@ class Lane:
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
         nameless = asdict(replace(job, job_id="", canary=""))  # no network knows a canary's job
         connection.settimeout(GRACE_S)
-        connection.sendall(pack(nameless))
+        connection.sendall(frame(nameless))
         deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
         report = Report(**receive_message(connection, deadline=deadline))
         return report, receive(connection, report.output_bytes, deadline=deadline)

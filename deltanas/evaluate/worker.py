@@ -19,7 +19,7 @@ import deltanas
 from deltanas.evaluate.channel import (
     GREETING,
     Limits,
-    pack,
+    frame,
     receive,
     receive_message,
     share_arrays,
@@ -69,7 +69,7 @@ class Zygote:
         )
         self._shared = (pixels, rows)
         mean, std = data.channel_statistics()
-        self._boot = pack(
+        self._boot = frame(
             {
                 "layouts": [pixels_layout, rows_layout],
                 "tier": tier,
@@ -142,7 +142,7 @@ class Zygote:
                 raise
         try:  # a zygote that was just killed still takes requests, but nobody answers
             receive(ours, len(GREETING), deadline=time.monotonic() + START_S)
-            ours.sendall(pack({"gpu": next(self._gpus)}))
+            ours.sendall(frame({"gpu": next(self._gpus)}))
         except OSError:
             ours.close()
             raise

@@ -28,8 +28,8 @@ from deltanas.evaluate.channel import (
     GREETING,
     ChannelClosed,
     Limits,
+    frame,
     map_arrays,
-    pack,
     receive_message,
 )
 from deltanas.evaluate.inside.child import answer, answer_cap, job_from_message
@@ -64,7 +64,7 @@ def main() -> None:
     limits = Limits(**boot["limits"])
     data = _training_data([int(argument) for argument in sys.argv[2:]], boot)
     jail = _warm_up(data, limits, Tier(boot["tier"]), boot["gpu"])
-    control.sendall(pack({"ready": True}))
+    control.sendall(frame({"ready": True}))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps workers
     while True:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -166,7 +166,7 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
                 mapped=data.pixels.nbytes,
                 connection=connection,
             ) as (report, output):
-                connection.sendall(pack(asdict(report)))
+                connection.sendall(frame(asdict(report)))
                 connection.sendall(output)
             del report, output  # the next child finds nothing of what this one left
     except (ChannelClosed, BrokenPipeError, ConnectionResetError):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-from deltanas.propose.hunks import HUNK, View
+from deltanas.propose.hunks import HUNK, Excerpt
 
 LONGEST_RUN = 16  # lines removed in one go
 PAIRS = {")": "(", "]": "[", "}": "{"}
@@ -59,7 +59,7 @@ def brackets(text: str) -> str:
 
 
 @lru_cache(maxsize=128)  # baselines come again in later cycles
-def delta_grammar(view: View, *, lock_names: bool = False) -> str:
+def delta_grammar(view: Excerpt, *, lock_names: bool = False) -> str:
     """Return the grammar of the compact deltas of a baseline.
 
     A hunk starts at any shown line after the hunk before it and goes down without gaps. It changes
@@ -88,7 +88,7 @@ class _Rows:
     change, `d` follows context after a change, `r` removes the lines from s to k.
     """
 
-    def __init__(self, view: View, lock_names: bool) -> None:
+    def __init__(self, view: Excerpt, lock_names: bool) -> None:
         self.view = view
         self.count = len(view.shown)
         self.lines = [view.lines[i] for i in view.shown]
@@ -188,7 +188,7 @@ def _rule(name: str, choices: list[str]) -> str:
 _NEVER = "/[^\\x00-\\u{10FFFF}]/"
 
 
-def _added(view: View | None) -> list[str]:
+def _added(view: Excerpt | None) -> list[str]:
     """Return the rules of added text: paired brackets and, with a view, only known names.
 
     `text` may start with a word, `rest` stands after a closing bracket and may not: two words

@@ -23,7 +23,7 @@ class UnplacedHunkError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Excerpt:
     """The lines of a baseline that an LLM sees, and which of them it may change.
 
     Lines are counted from 0 over the whole source; `shown` ascends.
@@ -34,7 +34,7 @@ class View:
     frozen: frozenset[int]  # indices of lines that may be context but never change
 
     @classmethod
-    def of(cls, code: str, frozen_lines: frozenset[int], *, hide_frozen: bool) -> View:
+    def of(cls, code: str, frozen_lines: frozenset[int], *, hide_frozen: bool) -> Excerpt:
         """Return the view of `code`; `frozen_lines` count from 1, as in `source.frozen_lines`."""
         lines = tuple(_rows(code))
         frozen = frozenset(line - 1 for line in frozen_lines)
@@ -50,7 +50,7 @@ class View:
         return position > 0 and self.shown[position] == self.shown[position - 1] + 1
 
 
-def compact_delta(view: View, after: str) -> str:
+def compact_delta(view: Excerpt, after: str) -> str:
     """Return the compact delta that turns the viewed baseline into `after`.
 
     Raises UnplacedHunkError when a change touches hidden lines or has no shown line before it.
@@ -80,7 +80,7 @@ def compact_delta(view: View, after: str) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
-def _anchor(view: View, line: int, cursor: int) -> int:
+def _anchor(view: Excerpt, line: int, cursor: int) -> int:
     """Return the line to start the context of an insertion at: `line` or one close above it.
 
     The nearest that stands nowhere else after the hunk above tells where the insertion goes, and
@@ -95,7 +95,7 @@ def _anchor(view: View, line: int, cursor: int) -> int:
     return line
 
 
-def number_hunks(view: View, compact: str) -> str:
+def number_hunks(view: Excerpt, compact: str) -> str:
     """Return the unified diff, with file names and `@@` numbers, that a compact delta stands for.
 
     Every hunk is placed at the first fit at or after the end of the hunk before it, as the
@@ -135,7 +135,7 @@ def _split(compact: str) -> list[list[str]]:
     return hunks
 
 
-def _find(view: View, block: Sequence[str], cursor: int) -> int | None:
+def _find(view: Excerpt, block: Sequence[str], cursor: int) -> int | None:
     """Return the first position >= cursor at which the block stands without a gap, or None."""
     for position in range(cursor, len(view.shown) - len(block) + 1):
         if all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from string import Template
 
-from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
+from deltanas.propose.hunks import Excerpt, UnplacedHunkError, compact_delta
 from deltanas.records import Baseline
 from deltanas.source import frozen_lines
 
@@ -22,10 +22,10 @@ def check_template(template: str) -> None:
         raise ValueError("the prompt shows no source; it must hold $code or $architecture")
 
 
-def view_of(baseline: Baseline, template: str) -> View:
+def excerpt_of(baseline: Baseline, template: str) -> Excerpt:
     """Return what the prompt shows: with `$code` the whole file, else without frozen functions."""
     whole = "code" in Template(template).get_identifiers()
-    return View.of(baseline.code, frozen_lines(baseline.code), hide_frozen=not whole)
+    return Excerpt.of(baseline.code, frozen_lines(baseline.code), hide_frozen=not whole)
 
 
 def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
@@ -38,7 +38,7 @@ def render_prompt(template: str, baseline: Baseline, dataset: str) -> str:
     text = Template(template)
     shown = "architecture" in text.get_identifiers()  # a view parses the file: only if asked for
     return text.substitute(
-        architecture=view_of(baseline, template).text() if shown else "",
+        architecture=excerpt_of(baseline, template).text() if shown else "",
         code=baseline.code,
         dataset=dataset,
         accuracy="unknown" if accuracy is None else f"{100 * accuracy:.1f} %",
@@ -52,8 +52,8 @@ def render_answer(template: str, baseline: Baseline, code: str, *, whole: bool) 
     None where a delta would touch lines that the prompt does not show.
     """
     if whole:
-        return view_of(replace(baseline, code=code), template).text()
+        return excerpt_of(replace(baseline, code=code), template).text()
     try:
-        return compact_delta(view_of(baseline, template), code)
+        return compact_delta(excerpt_of(baseline, template), code)
     except UnplacedHunkError:
         return None

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.hunks import number_hunks
-from deltanas.propose.prompt import check_template, render_prompt, view_of
+from deltanas.propose.prompt import check_template, excerpt_of, render_prompt
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
 from deltanas.records import Baseline, Proposal, Reply, Request
 
@@ -105,7 +105,7 @@ class LLMProposer:
             render_prompt(self.template, request.slot.baseline, request.slot.dataset)
             for request in requests
         ]
-        shown = {b.code: view_of(b, self.template) for b in baselines}  # siblings share theirs
+        shown = {b.code: excerpt_of(b, self.template) for b in baselines}  # siblings share theirs
         views = [shown[baseline.code] for baseline in baselines]
         grammars = None
         if self.locked:

@@ -32,7 +32,7 @@ SHOWN_ROWS = 40
 SHOWN_CHARACTERS = 60
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
-Row = Mapping[str, Any]
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +86,14 @@ def print_differences(differences: Sequence[Difference], console: Console) -> No
     console.print(f"{len(differences)} differences{more}{met}", highlight=False)
 
 
-def _attempts(attempts: Sequence[Attempt]) -> dict[str, Row]:
+def _attempts(attempts: Sequence[Attempt]) -> dict[str, Fields]:
     return {
         row.attempt_id: {name: cell for name, cell in asdict(row).items() if name not in FREE}
         for row in attempts
     }
 
 
-def _baselines(baselines: Sequence[UsedBaseline]) -> dict[str, Row]:
+def _baselines(baselines: Sequence[UsedBaseline]) -> dict[str, Fields]:
     return {
         f"{used.baseline.baseline_id} on {used.dataset}": {
             **asdict(used.baseline),
@@ -105,7 +105,9 @@ def _baselines(baselines: Sequence[UsedBaseline]) -> dict[str, Row]:
     }
 
 
-def _differences(recorded: Mapping[str, Row], replayed: Mapping[str, Row]) -> list[Difference]:
+def _differences(
+    recorded: Mapping[str, Fields], replayed: Mapping[str, Fields]
+) -> list[Difference]:
     return [
         difference
         for name, row in recorded.items()
@@ -113,7 +115,7 @@ def _differences(recorded: Mapping[str, Row], replayed: Mapping[str, Row]) -> li
     ]
 
 
-def _of_row(name: str, recorded: Row, replayed: Row | None) -> Iterator[Difference]:
+def _of_row(name: str, recorded: Fields, replayed: Fields | None) -> Iterator[Difference]:
     if replayed is None:
         yield Difference(
             name=name, field="row", recorded="there", replayed="missing", limited=False
@@ -132,7 +134,7 @@ def _of_row(name: str, recorded: Row, replayed: Row | None) -> Iterator[Differen
             )
 
 
-def _limited(row: Row) -> bool:
+def _limited(row: Fields) -> bool:
     return row["verdict"] in LIMITED
 
 

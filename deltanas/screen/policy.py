@@ -11,7 +11,7 @@ import re
 import warnings
 
 from deltanas.records import Verdict
-from deltanas.screen import names
+from deltanas.screen import policy_lists as names
 from deltanas.screen.interface import interface_fault
 from deltanas.source import FROZEN
 

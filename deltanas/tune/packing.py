@@ -34,7 +34,7 @@ class Segment(NamedTuple):
     shared: int  # tokens of that prompt, seen before its own; 0: nothing is shared
 
 
-class Row(NamedTuple):
+class PackedRow(NamedTuple):
     """Packed examples: T tokens, K of them targets."""
 
     tokens: Tensor  # (1, T), int64
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     segments: tuple[Segment, ...]  # in the order of the row
 
 
-def pack(examples: Sequence[Example]) -> Row:
+def pack(examples: Sequence[Example]) -> PackedRow:
     """Return examples as one row; a prompt that several of them have stands in it once."""
     tokens: list[int] = []
     positions: list[int] = []
@@ -61,7 +61,7 @@ def pack(examples: Sequence[Example]) -> Row:
         positions += range(shared, len(sequence))
         kept += [last, *range(len(tokens) - (len(sequence) - start), len(tokens) - 1)]
         targets += sequence[start:]
-    return Row(
+    return PackedRow(
         torch.tensor([tokens]),
         torch.tensor([positions]),
         torch.tensor(kept),

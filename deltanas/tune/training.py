@@ -20,7 +20,14 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
-from deltanas.tune.packing import Example, Row, fill, pack, packed_attention, siblings_together
+from deltanas.tune.packing import (
+    Example,
+    PackedRow,
+    fill,
+    pack,
+    packed_attention,
+    siblings_together,
+)
 
 _PRECISION: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     torch.float32: "32-true",
@@ -62,7 +69,7 @@ class Room:
         longest = max(len(tokens) - start for tokens, start in examples)
         return cls(tokens=batch * max_tokens, targets=batch * longest)
 
-    def rows(self, examples: Sequence[Example]) -> Iterator[Row]:
+    def rows(self, examples: Sequence[Example]) -> Iterator[PackedRow]:
         """Yield the examples packed, in their order."""
         return map(pack, fill(examples, most_tokens=self.tokens, most_targets=self.targets))
 
@@ -81,13 +88,13 @@ class Steps:
     def __len__(self) -> int:
         return math.ceil(len(self.examples) / self.pairs)
 
-    def __iter__(self) -> Iterator[list[Row]]:
+    def __iter__(self) -> Iterator[list[PackedRow]]:
         order = siblings_together(self.examples, self.rng)
         for start in range(0, len(order), self.pairs):
             yield list(self.room.rows(order[start : start + self.pairs]))
 
 
-def answer_loss(llm: PreTrainedModel, row: Row) -> Tensor:
+def answer_loss(llm: PreTrainedModel, row: PackedRow) -> Tensor:
     """Return the sum of the cross-entropy of all answers' tokens, in nats."""
     logits = llm(
         input_ids=row.tokens,
@@ -138,7 +145,7 @@ class LoraModule(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.clip_gradients(optimizer, gradient_clip_val=self.settings.gradient_clip)
 
-    def training_step(self, rows: Sequence[Row], batch_idx: int) -> None:
+    def training_step(self, rows: Sequence[PackedRow], batch_idx: int) -> None:
         """Take one optimizer step on the mean loss of all its answers' tokens."""
         optimizer = self.optimizers()
         if not isinstance(optimizer, LightningOptimizer):

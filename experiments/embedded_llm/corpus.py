@@ -24,7 +24,7 @@ from synthetic import synthetic_network
 
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
-from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta
+from deltanas.propose.hunks import Excerpt, UnplacedHunkError, compact_delta
 from deltanas.propose.random_edit import EditError, random_edit
 from deltanas.source import frozen_lines, strip_comments
 
@@ -67,9 +67,9 @@ def is_held_out(name: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def shown(code: str) -> View:
+def shown(code: str) -> Excerpt:
     """Return what the embedded LLM sees of a network: all but the frozen functions."""
-    return View.of(code, frozen_lines(code), hide_frozen=True)
+    return Excerpt.of(code, frozen_lines(code), hide_frozen=True)
 
 
 def lemur_sources(path: Path | None) -> dict[str, list[Source]]:

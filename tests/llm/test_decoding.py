@@ -17,7 +17,7 @@ from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import Locks, grammar_tokenizer
 from deltanas.llm.sampling import SeededSampling
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.prompt import render_prompt, view_of
+from deltanas.propose.prompt import excerpt_of, render_prompt
 
 TEMPLATE = "delta\n$architecture"
 GREEDY = 1e-5  # a temperature at which noise decides nothing
@@ -50,7 +50,7 @@ def asked(llm: TransformersLLM, count: int) -> tuple[list[list[int]], list[str]]
     """Return prompts and grammars of the shortest built-in networks."""
     shortest = sorted(BuiltinArchive().baselines(dataset="digits"), key=lambda b: len(b.code))
     prompts = [render_prompt(TEMPLATE, baseline, "digits") for baseline in shortest[:count]]
-    grammars = [delta_grammar(view_of(b, TEMPLATE), lock_names=True) for b in shortest[:count]]
+    grammars = [delta_grammar(excerpt_of(b, TEMPLATE), lock_names=True) for b in shortest[:count]]
     return [encoded(llm, prompt) for prompt in prompts], grammars
 
 

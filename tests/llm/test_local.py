@@ -9,7 +9,7 @@ import torch
 from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import grammar_tokenizer
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import View, compact_delta, number_hunks
+from deltanas.propose.hunks import Excerpt, compact_delta, number_hunks
 from deltanas.propose.prompt import check_template, render_answer, render_prompt
 from deltanas.propose.proposer import LLMProposer, RandomEditProposer
 from deltanas.propose.random_edit import random_edit
@@ -101,7 +101,7 @@ def test_the_grammar_accepts_every_delta_of_a_random_edit(llm: TransformersLLM, 
     import llguidance
 
     tokenizer = grammar_tokenizer(llm.tokenizer, len(llm.tokenizer))
-    view = View.of(code, frozen_lines(code), hide_frozen=True)
+    view = Excerpt.of(code, frozen_lines(code), hide_frozen=True)
     grammar = llguidance.LLMatcher.grammar_from_lark(delta_grammar(view))
     for seed in range(20):
         delta = compact_delta(view, random_edit(code, Random(seed)))
@@ -125,7 +125,7 @@ def test_the_grammar_refuses_what_would_not_apply(llm: TransformersLLM, code: st
     import llguidance
 
     tokenizer = grammar_tokenizer(llm.tokenizer, len(llm.tokenizer))
-    view = View.of(code, frozen_lines(code), hide_frozen=False)
+    view = Excerpt.of(code, frozen_lines(code), hide_frozen=False)
     grammar = llguidance.LLMatcher.grammar_from_lark(delta_grammar(view))
     ids = llm.tokenizer.encode(delta, add_special_tokens=False)
     matcher = llguidance.LLMatcher(tokenizer, grammar)
@@ -136,7 +136,7 @@ def test_the_answer_of_a_training_pair_applies_as_the_reply_would(baseline: Base
     edited = random_edit(baseline.code, Random(3))
     answer = render_answer(TEMPLATE, baseline, edited, whole=False)
     assert answer is not None
-    view = View.of(baseline.code, frozen_lines(baseline.code), hide_frozen=True)
+    view = Excerpt.of(baseline.code, frozen_lines(baseline.code), hide_frozen=True)
     assert apply_delta(baseline.code, number_hunks(view, answer)) == edited
 
 

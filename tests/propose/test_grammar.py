@@ -6,7 +6,7 @@ import pytest
 from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import grammar_tokenizer
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import View
+from deltanas.propose.hunks import Excerpt
 from deltanas.source import frozen_lines
 
 ACT = "-        self.act = nn.ReLU()\n"
@@ -17,7 +17,7 @@ RETURN = "-        return self.head(self.act(self.conv(x)).mean((2, 3)))\n"
 def accepts(llm: TransformersLLM, code: str, delta: str) -> bool:
     """Tell whether a compact delta of the baseline is a sentence of its locked grammar."""
     tokenizer = grammar_tokenizer(llm.tokenizer, len(llm.tokenizer))
-    view = View.of(code, frozen_lines(code), hide_frozen=True)
+    view = Excerpt.of(code, frozen_lines(code), hide_frozen=True)
     grammar = llguidance.LLMatcher.grammar_from_lark(delta_grammar(view, lock_names=True))
     matcher = llguidance.LLMatcher(tokenizer, grammar)
     assert not matcher.is_error(), matcher.get_error()
@@ -65,7 +65,7 @@ def test_what_would_break_the_network_is_refused(
 
 def test_the_lock_on_lines_alone_leaves_names_free(llm: TransformersLLM, code: str):
     tokenizer = grammar_tokenizer(llm.tokenizer, len(llm.tokenizer))
-    view = View.of(code, frozen_lines(code), hide_frozen=True)
+    view = Excerpt.of(code, frozen_lines(code), hide_frozen=True)
     grammar = llguidance.LLMatcher.grammar_from_lark(delta_grammar(view))
     ids = llm.tokenizer.encode(f"@@\n{ACT}+        self.swish = nn.Swish()\n")
     assert llguidance.LLMatcher(tokenizer, grammar).try_consume_tokens(ids) == len(ids)

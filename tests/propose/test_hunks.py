@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltanas.propose.hunks import UnplacedHunkError, View, compact_delta, number_hunks
+from deltanas.propose.hunks import Excerpt, UnplacedHunkError, compact_delta, number_hunks
 from deltanas.screen import apply_delta
 
 LINES = st.lists(st.sampled_from([f"a{i} = {i}" for i in range(6)]), min_size=1, max_size=14)
 
 
-def view(code: str) -> View:
-    return View.of(code, frozenset(), hide_frozen=False)
+def view(code: str) -> Excerpt:
+    return Excerpt.of(code, frozenset(), hide_frozen=False)
 
 
 def joined(lines: list[str]) -> str:
@@ -44,20 +44,20 @@ def test_an_insertion_is_anchored_by_the_line_above_it():
 
 def test_numbers_count_over_the_whole_source_when_lines_are_hidden():
     code = "import x\ndef learn():\n    pass\na = 1\n"
-    hidden = View.of(code, frozenset({2, 3}), hide_frozen=True)
+    hidden = Excerpt.of(code, frozenset({2, 3}), hide_frozen=True)
     assert hidden.text() == "import x\na = 1\n"
     assert "@@ -4,1 +4,1 @@" in number_hunks(hidden, "@@\n-a = 1\n+a = 2\n")
 
 
 def test_a_hunk_cannot_span_hidden_lines():
     code = "import x\ndef learn():\n    pass\na = 1\n"
-    hidden = View.of(code, frozenset({2, 3}), hide_frozen=True)
+    hidden = Excerpt.of(code, frozenset({2, 3}), hide_frozen=True)
     with pytest.raises(UnplacedHunkError, match="no lines at or after shown line 1"):
         number_hunks(hidden, "@@\n import x\n-a = 1\n")
 
 
 def test_a_change_of_hidden_lines_has_no_compact_delta():
     code = "import x\ndef learn():\n    pass\na = 1\n"
-    hidden = View.of(code, frozenset({2, 3}), hide_frozen=True)
+    hidden = Excerpt.of(code, frozenset({2, 3}), hide_frozen=True)
     with pytest.raises(UnplacedHunkError, match="does not show"):
         compact_delta(hidden, code.replace("pass", "return 1"))

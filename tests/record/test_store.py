@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltanas.record.store import SCHEMA_VERSION, RunStore, RunStoreError, Source
-from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Verdict
+from deltanas.record.schema import VERSION
+from deltanas.record.store import RunStore, RunStoreError
+from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Origin, Stage, Verdict
+from tests.run_fixtures import used as as_used
 
 MakeAttempt = Callable[..., Attempt]
 REPLIES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -137,16 +141,78 @@ def test_attempt_and_the_baseline_it_becomes_are_one_transaction(
     tmp_path: Path, make_attempt: MakeAttempt, baseline: Baseline
 ) -> None:
     joins = replace(baseline, baseline_id="c00-s000", parent_id="plain-a")
+    joined = as_used(joins, origin=Origin.ADMITTED, first_epoch_accuracy=0.5)
     with RunStore(tmp_path / "run.sqlite") as store:
-        store.add_baseline(baseline, "digits", first_epoch_accuracy=0.25)
+        store.add_baseline(as_used(baseline, first_epoch_accuracy=0.25))
         with pytest.raises(RunStoreError, match=r"baselines\.baseline_id"):
-            store.append(make_attempt(0, 1, admitted=True), joins=baseline)
+            store.append(make_attempt(0, 1, admitted=True), joins=as_used(baseline))
         assert store.attempts() == []
-        store.append(make_attempt(0, 0, admitted=True), joins=joins)
+        store.append(make_attempt(0, 0, admitted=True), joins=joined)
         used = store.baselines()
     assert [item.baseline for item in used] == [baseline, joins]
-    assert [item.source for item in used] == [Source.ARCHIVE, Source.ADMITTED]
+    assert [item.origin for item in used] == [Origin.ARCHIVE, Origin.ADMITTED]
     assert [item.first_epoch_accuracy for item in used] == [0.25, 0.5]
+
+
+def test_a_baseline_that_failed_says_why(tmp_path: Path, baseline: Baseline) -> None:
+    failed = as_used(
+        replace(baseline, proxy_accuracy=None), verdict=Verdict.SHAPE, reason="10 of 9 classes"
+    )
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.add_baseline(failed)
+        assert store.baselines() == [failed]
+        with pytest.raises(RunStoreError, match="CHECK constraint failed"):
+            store.add_baseline(as_used(replace(baseline, baseline_id="b"), verdict=Verdict.SHAPE))
+
+
+VERSION_4 = """
+DROP TABLE baselines; DROP TABLE cycles;
+CREATE TABLE baselines (
+  baseline_id TEXT NOT NULL, dataset TEXT NOT NULL, family TEXT NOT NULL, code TEXT NOT NULL,
+  recipe TEXT NOT NULL, parent_id TEXT, proxy_accuracy REAL, first_epoch_accuracy REAL,
+  source TEXT NOT NULL CHECK (source IN ('archive', 'admitted')),
+  PRIMARY KEY (baseline_id, dataset)) STRICT;
+INSERT INTO baselines VALUES
+  ('good', 'digits', 'f', 'c', '{recipe}', NULL, 0.5, 0.25, 'archive'),
+  ('bad', 'digits', 'f', 'c', '{recipe}', NULL, NULL, NULL, 'archive');
+CREATE TABLE cycles (
+  cycle INTEGER NOT NULL, attempted INTEGER NOT NULL, valid INTEGER NOT NULL,
+  useful INTEGER NOT NULL, admitted INTEGER NOT NULL, infrastructure_failures INTEGER NOT NULL,
+  mean_first_epoch_accuracy REAL, best_first_epoch_accuracy REAL, mean_gain REAL,
+  mean_delta_lines REAL, mean_delta_tokens REAL, tune_loss_before REAL, tune_loss_after REAL,
+  adapter_kept INTEGER, seconds_baselines REAL NOT NULL, seconds_generate REAL NOT NULL,
+  seconds_screen REAL NOT NULL, seconds_evaluate REAL NOT NULL, seconds_tune REAL NOT NULL,
+  seconds_record REAL NOT NULL, PRIMARY KEY (cycle)) STRICT;
+INSERT INTO cycles VALUES
+  (0, 2, 1, 0, 0, 0, 0.5, 0.5, NULL, 6.0, NULL, NULL, NULL, NULL, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0);
+UPDATE meta SET value = '4' WHERE key = 'schema_version';
+"""
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_version_4_is_read_and_brought_up_to_date(
+    tmp_path: Path, make_attempt: MakeAttempt, baseline: Baseline, read_only: bool
+) -> None:
+    file = tmp_path / "run.sqlite"
+    with RunStore(file) as store:
+        store.append(make_attempt())
+    recipe = json.dumps(asdict(baseline.recipe))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(VERSION_4.replace("{recipe}", recipe))
+    before = file.read_bytes()
+    with RunStore(file, read_only=read_only) as store:
+        run = store.read()
+    assert run.attempts == (make_attempt(),)
+    good, bad = run.baselines
+    assert (good.verdict, good.baseline.proxy_accuracy, good.reason) == (Verdict.TRAINED, 0.5, "")
+    assert (bad.verdict, bad.baseline.proxy_accuracy) == (None, None)
+    assert bad.reason == "not recorded by the version that made this run"
+    (cycle,) = run.cycles
+    assert cycle.seconds[Stage.evaluate] == 4.0
+    assert sum(cycle.seconds.values()) == 21.0
+    assert (file.read_bytes() == before) is read_only
+    with RunStore(file) as store:
+        assert store.read() == run  # the schema version too, which is part of what it holds
 
 
 KILLED = """
@@ -216,7 +282,7 @@ def test_another_schema_version_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with RunStore(path) as store:
         store.set_meta("schema_version", 99)
-    message = f"schema version 99; this program reads version {SCHEMA_VERSION}"
+    message = f"schema version 99; this program reads version {VERSION}"
     with pytest.raises(RunStoreError, match=message):
         RunStore(path)
 

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from deltanas.records import CycleSummary
+from deltanas.records import CycleSummary, Summary
 from deltanas.report.console import CycleProgress, TaskProgress, print_summary
 from deltanas.report.metrics import summarise_cycle
 
@@ -17,7 +17,7 @@ def _plain(width: int = 120) -> tuple[Console, io.StringIO]:
 
 
 def test_the_table_shows_every_cycle_and_headline(
-    summary: dict[str, object], cycles: list[CycleSummary]
+    summary: Summary, cycles: list[CycleSummary]
 ) -> None:
     console, text = _plain()
     print_summary(summary, [*cycles, summarise_cycle(2, [])], console)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltanas.records import Attempt, CycleSummary, Verdict
+from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
 from deltanas.report import metric_names as names
 from deltanas.report.metrics import (
     cycle_metrics,
@@ -111,17 +111,16 @@ def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
         wilson_interval(successes, n)
 
 
-def test_summary_has_exactly_the_keys_of_the_contract(summary: dict[str, object]) -> None:
-    assert list(summary) == KEYS
-    assert list(names.SUMMARY_KEYS) == KEYS
-    verdicts = summary["verdicts"]
-    assert isinstance(verdicts, dict)
+def test_summary_has_exactly_the_keys_of_the_contract(summary: Summary) -> None:
+    assert list(summary.flat()) == KEYS
+    assert Summary.from_flat(summary.flat()) == summary
+    verdicts = summary.verdicts
     assert list(verdicts) == [verdict.value for verdict in Verdict]
-    assert sum(verdicts.values()) == summary["attempted"]
+    assert sum(verdicts.values()) == summary.attempted
     assert verdicts["syntax"] == 0
 
 
-def test_summary_follows_the_definitions(summary: dict[str, object]) -> None:
+def test_summary_follows_the_definitions(summary: Summary) -> None:
     expected = {
         "attempted": 8,
         "valid": 5,
@@ -149,7 +148,7 @@ def test_summary_follows_the_definitions(summary: dict[str, object]) -> None:
         "seconds_record": 0.5,
         "seconds_study": 50.0,
     }
-    assert {key: summary[key] for key in expected} == pytest.approx(expected)
+    assert {key: summary.flat()[key] for key in expected} == pytest.approx(expected)
 
 
 def test_what_was_not_measured_is_none(make_attempt: Callable[..., Attempt]) -> None:
@@ -158,6 +157,7 @@ def test_what_was_not_measured_is_none(make_attempt: Callable[..., Attempt]) -> 
     )
     for attempts, rate in (([failed], 0.0), ([], None)):
         summary = run_summary(
+            Run(attempts=tuple(attempts)),
             run_id="r",
             llm="tiny",
             dataset="digits",
@@ -165,15 +165,13 @@ def test_what_was_not_measured_is_none(make_attempt: Callable[..., Attempt]) -> 
             protocol="quick",
             ablation=None,
             seed=0,
-            attempts=attempts,
-            cycles=[],
-            finalists=[],
             wall_seconds=1.0,
+            seconds={},
         )
-        assert summary["valid_rate"] == rate
-        unmeasured = [key for key in KEYS[16:27] if summary[key] is not None]
+        assert summary.valid_rate == rate
+        unmeasured = [key for key in KEYS[16:27] if summary.flat()[key] is not None]
         assert unmeasured == []
-        assert summary["spearman_n"] == 0
+        assert summary.spearman_n == 0
 
 
 def test_only_infrastructure_failures_leave_no_rate_without_them(
@@ -187,6 +185,7 @@ def test_an_interrupted_cycle_counts_its_time(
     attempts: list[Attempt], cycles: list[CycleSummary]
 ) -> None:
     summary = run_summary(
+        Run(attempts=tuple(attempts), cycles=tuple(cycles[:1])),
         run_id="r",
         llm="tiny",
         dataset="digits",
@@ -194,13 +193,11 @@ def test_an_interrupted_cycle_counts_its_time(
         protocol="quick",
         ablation="no_lora",
         seed=0,
-        attempts=attempts,
-        cycles=cycles[:1],
-        finalists=[],
         wall_seconds=1.0,
+        seconds={},
     )
-    assert summary["cycles"] == 1
-    assert summary["seconds_evaluate"] == 8 * 0.25
+    assert summary.cycles == 2
+    assert summary.seconds[Stage.evaluate] == cycles[0].seconds[Stage.evaluate] + 4 * 0.25
 
 
 @pytest.mark.parametrize(
@@ -225,7 +222,7 @@ def test_a_cycle_refuses_attempts_of_another(make_attempt: Callable[..., Attempt
 
 
 def test_every_metric_has_a_title_and_unmeasured_ones_are_left_out(
-    cycles: list[CycleSummary], summary: dict[str, object]
+    cycles: list[CycleSummary], summary: Summary
 ) -> None:
     logged = cycle_metrics(cycles[0]) | study_metrics(summary)
     assert set(logged) == set(names.TITLES) | {names.CYCLE}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from deltanas.records import Attempt, CycleSummary
+from deltanas.records import Attempt, CycleSummary, Summary
 from deltanas.report import metric_names as names
 from deltanas.report.dashboard import workspace
 from deltanas.report.metrics import cycle_metrics
@@ -43,7 +43,7 @@ def _log_run(
     tracker: Tracker,
     attempts: list[Attempt],
     cycles: list[CycleSummary],
-    summary: dict[str, object],
+    summary: Summary,
 ) -> None:
     tracker.start("tiny-digits-0042", {"llm": {"name": "tiny"}, "seed": 42})
     for cycle in cycles:
@@ -57,7 +57,7 @@ def directory(
     tmp_path_factory: pytest.TempPathFactory,
     attempts: list[Attempt],
     cycles: list[CycleSummary],
-    summary: dict[str, object],
+    summary: Summary,
 ) -> Path:
     """Log one run; return where its files lie."""
     path = tmp_path_factory.mktemp("tracked")
@@ -70,7 +70,7 @@ def directory(
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 def test_an_offline_run_holds_the_four_figures(
-    directory: Path, cycles: list[CycleSummary], summary: dict[str, object]
+    directory: Path, cycles: list[CycleSummary], summary: Summary
 ) -> None:
     records = list(_records(directory))
     history = [record["history"]["item"] for record in records if "history" in record]
@@ -88,9 +88,9 @@ def test_an_offline_run_holds_the_four_figures(
     at_end: dict[str, Any] = {}
     for record in records:
         at_end |= record.get("summary", {}).get("update", {})
-    flat = {key: value for key, value in summary.items() if key != "verdicts"}
+    flat = {key: value for key, value in summary.flat().items() if key != "verdicts"}
     assert {key: at_end[key] for key in flat} == flat
-    assert at_end["verdicts"] == summary["verdicts"]
+    assert at_end["verdicts"] == summary.verdicts
     assert at_end["candidates.nrows"] == 8
 
     axes = {r["metric"]["name"]: r["metric"] for r in records if "metric" in r}
@@ -186,7 +186,7 @@ def test_offline_means_no_network_until_the_process_ends(tmp_path: Path) -> None
 
 
 def test_the_null_tracker_takes_every_call(
-    attempts: list[Attempt], cycles: list[CycleSummary], summary: dict[str, object]
+    attempts: list[Attempt], cycles: list[CycleSummary], summary: Summary
 ) -> None:
     _log_run(NullTracker(), attempts, cycles, summary)
 

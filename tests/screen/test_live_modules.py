@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Iterator
 
-from deltanas.screen import names
+from deltanas.screen import policy_lists as names
 
 OPTIONAL = {"einops"}  # not installed with this project
 # of these, functions and classes as well

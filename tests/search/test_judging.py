@@ -11,21 +11,22 @@ from deltanas.records import (
     Baseline,
     Candidate,
     Evaluation,
+    Loop,
     Proposal,
     Recipe,
     Slot,
     Verdict,
 )
-from deltanas.search.judging import attempt_row, evaluation_of
+from deltanas.search.judging import evaluation_of, judge
 
 RECIPE = Recipe(lr=0.1, momentum=0.9, batch=4, image_size=8, flip=False)
 PARENT = Baseline(baseline_id="p", family="f", code="old\n", recipe=RECIPE, proxy_accuracy=0.5)
 GOOD = Evaluation(job_id="j", verdict=Verdict.TRAINED, proxy_accuracy=0.75, curve=(0.75,))
 
 
-def row(evaluation: Evaluation, *, loop: str = "own") -> Attempt:
+def row(evaluation: Evaluation, *, loop: Loop = Loop.own) -> Attempt:
     """Return the row of a novel candidate that was trained here."""
-    return attempt_row(
+    return judge(
         Slot(cycle=0, number=1, dataset="digits", baseline=PARENT),
         Proposal(prompt="p", reply="r", prompt_tokens=1, output_tokens=1, seconds=0.5, seed=3),
         Candidate(attempt_id="c00-s001", baseline=PARENT, delta="@@\n", code="new\n"),

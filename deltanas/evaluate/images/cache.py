@@ -26,7 +26,7 @@ from deltanas.evaluate.images.image_data import (
     ImageData,
     Images,
     Labels,
-    Progress,
+    ShowProgress,
     stratified_mask,
 )
 from deltanas.evaluate.images.source import PARTS, Dataset, Part, Source
@@ -44,7 +44,7 @@ def load_source(
     image_size: int | None = None,
     root: Path | None = None,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress | None = None,
 ) -> ImageData:
     """Return an image set from the cache, decoded into it first where it is not there yet.
 
@@ -109,7 +109,7 @@ def _open(folder: Path, source: Source, size: int) -> tuple[Images, dict[Part, L
     return pixels, labels
 
 
-def _decode(source: Source, root: Path, size: int, folder: Path, progress: Progress) -> None:
+def _decode(source: Source, root: Path, size: int, folder: Path, progress: ShowProgress) -> None:
     """Write one set into the cache; the folder appears under its name only when it is complete."""
     transform = _square(source.channels, size)
     parts = source.open(root, image_size=size, transform=transform, progress=progress)

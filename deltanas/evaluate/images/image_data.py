@@ -20,7 +20,10 @@ Images = NDArray[np.uint8]  # (N, C, S, S)
 Labels = NDArray[np.int64]  # (N,), in [0, num_classes)
 Rows = NDArray[np.int64]  # (N,), positions in an array of images
 Split = Literal["train", "val", "test"]
-Progress = Callable[[str, int, int], None]  # what is done, steps so far, steps in all (0: unknown)
+# what is done, steps so far, steps in all (0: unknown)
+ShowProgress = Callable[[str, int, int], None]
+    [str, int, int], None
+]  # what is done, steps so far, steps in all (0: unknown)
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _BLOCK = 4096  # images that are looked at together
@@ -192,7 +195,7 @@ class ImageSet:
     image_size: int | None = None  # pixels that images are stored at; as in `load_data`
     root: str | None = None  # folder with the files of all sets; None: the user's data folder
 
-    def load(self, progress: Progress | None = None) -> ImageData:
+    def load(self, progress: ShowProgress | None = None) -> ImageData:
         """Return the images, decoded where that was not done before. Raises DatasetError."""
         root = Path(self.root) if self.root else None
         return load_data(
@@ -207,7 +210,7 @@ def load_data(
     image_size: int | None = None,
     root: Path | None = None,
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress | None = None,
 ) -> ImageData:
     """Return the image set of that name, its validation split carved with `seed`.
 

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from deltanas.evaluate.images.image_data import DatasetError, Progress
+from deltanas.evaluate.images.image_data import DatasetError, ShowProgress
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
@@ -80,7 +80,7 @@ class Source:
         *,
         image_size: int,
         transform: Callable[[Any], Any],
-        progress: Progress,
+        progress: ShowProgress,
     ) -> dict[Part, Dataset]:
         """Return both parts; what is missing under `root` is downloaded first.
 
@@ -115,7 +115,7 @@ class Source:
             f"Delete {', '.join(self.files(image_size))} there, and the next run downloads them"
         )
 
-    def _download(self, root: Path, image_size: int, progress: Progress) -> None:
+    def _download(self, root: Path, image_size: int, progress: ShowProgress) -> None:
         progress(f"download {self.title} to {root}", 0, 0)
         try:
             with _impatience():

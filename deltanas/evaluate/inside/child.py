@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, answer_rows, pack
+from deltanas.evaluate.channel import HEADER_CAP, LENGTH, Limits, answer_rows, frame
 from deltanas.evaluate.inside.network import Refusal, blame, load_class
 from deltanas.evaluate.inside.shape_check import measure
 from deltanas.evaluate.inside.train import train
@@ -58,7 +58,7 @@ def answer(
             )
     except Refusal as refusal:
         header.update(verdict=refusal.verdict, reason=refusal.reason)
-    return pack(header, logits)
+    return frame(header, logits)
 
 
 def _start_cuda(gpu: Mapping[str, str], memory_bytes: int) -> torch.device:

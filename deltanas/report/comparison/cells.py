@@ -29,7 +29,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TableRow:
     """One group, or one row of the paper."""
 
     cells: tuple[Cell, ...]
@@ -44,7 +44,7 @@ class Table:
     caption: str
     wide_caption: str = ""  # what there is to say beyond that on the page
     heads: tuple[Head, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes_on_terminal: bool = True
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deltanas.report.comparison.cells import BLANK, Cell, Head, Row, Table, between, figure, rate
+from deltanas.report.comparison.cells import (
+    BLANK,
+    Cell,
+    Head,
+    Table,
+    TableRow,
+    between,
+    figure,
+    rate,
+)
 from deltanas.report.comparison.grouping import CONTROL, labels, order
 from deltanas.report.comparison.groups import Group
 from deltanas.report.metrics import ratio
@@ -30,7 +39,7 @@ def _cross_table(groups: Sequence[Group]) -> Table:
     rows = []
     for name, key in zip(labels(keys), keys, strict=True):
         found = [places.get((key, dataset)) for dataset in datasets]
-        rows.append(Row(cells=(Cell(name), *map(_cell, found), *_all_datasets(found))))
+        rows.append(TableRow(cells=(Cell(name), *map(_cell, found), *_all_datasets(found))))
     heads = [*datasets, *(["all, valid"] if len(datasets) > 1 else [])]
     key = groups[0].key
     return Table(

@@ -9,8 +9,8 @@ from deltanas.report.comparison.cells import (
     BLANK,
     Cell,
     Head,
-    Row,
     Table,
+    TableRow,
     between,
     figure,
     one,
@@ -62,16 +62,16 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     ]
 
 
-def _rows(columns: Sequence[_Column], groups: Sequence[Group]) -> Iterator[Row]:
+def _rows(columns: Sequence[_Column], groups: Sequence[Group]) -> Iterator[TableRow]:
     """Yield the rows; one of the paper follows the last group that it can stand beside."""
     beside = [paper_row(group.key) for group in groups]
     for i, name in enumerate(labels([group.key for group in groups])):
         ours = (column.ours(groups[i]) for column in columns)
-        yield Row(cells=(Cell(name), *ours))
+        yield TableRow(cells=(Cell(name), *ours))
         paper = beside[i]
         if paper is not None and paper not in beside[i + 1 :]:
             theirs = (column.theirs(paper) for column in columns)
-            yield Row(cells=(Cell(f"paper: {paper.name}"), *theirs), paper=True)
+            yield TableRow(cells=(Cell(f"paper: {paper.name}"), *theirs), paper=True)
 
 
 def _seed_rates(group: Group) -> Cell:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deltanas.records import FinishedRun
+from deltanas.records import FinishedRun, Summary
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import (
     common,
@@ -24,7 +25,7 @@ MakeRun = Callable[..., FinishedRun]
 
 
 @pytest.fixture
-def make_run(summary: dict[str, object]) -> MakeRun:
+def make_run(summary: Summary) -> MakeRun:
     """Return a factory: `make_run(seed, settings, **figures)`."""
 
     def make(
@@ -32,7 +33,7 @@ def make_run(summary: dict[str, object]) -> MakeRun:
     ) -> FinishedRun:
         return FinishedRun(
             directory=Path(f"run-{seed}"),
-            summary=summary | {"seed": seed} | figures,
+            summary=replace(summary, seed=seed, **figures),
             settings=settings or {},
             cycles=(),
         )

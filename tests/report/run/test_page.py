@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Finalist, Verdict
+from deltanas.records import Attempt, Finalist, Run, Summary, Verdict
 from deltanas.report.diffs import best_attempts, diff_fragment, lineage
 from deltanas.report.metrics import run_summary
 from deltanas.report.run.funnel import funnel
-from deltanas.report.run.page import write_report
+from deltanas.report.run.page import run_page
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,8 @@ def store(
 
 
 @pytest.fixture(scope="module")
-def page(store: RunStore, summary: dict[str, object]) -> str:
-    path = store.path.with_name("report.html")
-    write_report(store, summary, path)
-    return path.read_text(encoding="utf-8")
+def page(store: RunStore, summary: Summary) -> str:
+    return run_page(store.read(), summary)
 
 
 def test_text_of_the_llm_is_escaped(page: str) -> None:
@@ -65,7 +63,7 @@ def test_a_study_without_repeats_says_how_to_measure_the_ceiling(page: str) -> N
 def test_the_study_shows_every_dataset_and_the_noise_ceiling(
     fill: Callable[[RunStore], None],
     finalists: list[Finalist],
-    summary: dict[str, object],
+    summary: Summary,
     tmp_path: Path,
 ) -> None:
     other = [replace(f, attempt_id=f"x{i}", dataset="svhn") for i, f in enumerate(finalists)]
@@ -75,8 +73,7 @@ def test_the_study_shows_every_dataset_and_the_noise_ceiling(
             store.add_finalist(finalist)
         for finalist in (*finalists, *other):
             store.add_repeat(finalist)
-        write_report(store, summary, tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        page = run_page(store.read(), summary)
     rows = re.findall(r'<tr><td class="left">([^<]*)</td><td>([^<]*)</td>\s*<td cl', page)
     assert rows == [
         ("digits", "0.800"),
@@ -88,15 +85,13 @@ def test_the_study_shows_every_dataset_and_the_noise_ceiling(
     assert "svhn, n = 4" in page
 
 
-def test_the_same_rows_give_the_same_page(
-    store: RunStore, summary: dict[str, object], page: str, tmp_path: Path
-) -> None:
-    write_report(store, summary, tmp_path / "again.html")
-    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+def test_the_same_rows_give_the_same_page(store: RunStore, summary: Summary, page: str) -> None:
+    assert run_page(store.read(), summary) == page
 
 
-def test_a_run_that_broke_off_at_once_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_run_that_broke_off_at_once_says_what_is_missing() -> None:
     summary = run_summary(
+        Run(),
         run_id="r<i>",
         llm="tiny",
         dataset="digits",
@@ -104,14 +99,10 @@ def test_a_run_that_broke_off_at_once_says_what_is_missing(tmp_path: Path) -> No
         protocol="quick",
         ablation=None,
         seed=0,
-        attempts=[],
-        cycles=[],
-        finalists=[],
         wall_seconds=1.0,
+        seconds={},
     )
-    with RunStore(tmp_path / "run.sqlite") as store:
-        write_report(store, summary, tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    page = run_page(Run(), summary)
     assert page.count('<div class="empty">not measured</div>') == 7
     assert "No attempt was judged." in page
     assert "r&lt;i&gt;" in page
