@@ -17,7 +17,8 @@ import deltanas
 
 PACKAGE = Path(deltanas.__file__).parent
 CORRIDOR = {"search", "cli"}  # what imports rooms, and the configuration
-ROOMS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - CORRIDOR - {"config"}
+FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+ROOMS = FOLDERS - CORRIDOR - {"config", "records"}
 TORCH_FREE = ("screen", "propose", "tune.curation", "tune.tuner", "report.metrics")
 BRINGS_TORCH = {
     "accelerate",

@@ -23,16 +23,20 @@ def ending(program: str, action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except _mendable() as error:
-        sys.stderr.write(f"{program}: {visible(_message(error))}\n")
+        sys.stderr.write(f"{program}: {visible(_one_line(_message(error)))}\n")
         return REFUSED
 
 
 def visible(text: str) -> str:
-    """Return a text without what could steer a terminal or not be encoded; lines stay."""
+    """Return a text without what could steer a terminal or not be encoded."""
     return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def _one_line(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "; ".join(filter(None, lines)).replace(":; ", ": ")
 
 
 def _mendable() -> tuple[type[Exception], ...]:

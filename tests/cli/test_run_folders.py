@@ -135,7 +135,7 @@ def test_figures_that_an_older_summary_lacks_are_not_measured(
     path.write_text(json.dumps(summary))
     run = read_run(path.parent)
     assert isinstance(run, FinishedRun)
-    assert run.summary["useful_rate"] is None
+    assert run.summary.useful_rate is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be looked at"])

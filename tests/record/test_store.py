@@ -237,9 +237,8 @@ def test_a_killed_run_loses_only_the_attempt_in_flight(
 ) -> None:
     file = tmp_path / "run.sqlite"
     first = make_attempt(0, 0)
-    code = KILLED.format(
-        path=sys.path, file=str(file), values=asdict(first) | {"verdict": "trained"}
-    )
+    values = asdict(first) | {"verdict": "trained", "loop": "trusted"}
+    code = KILLED.format(path=sys.path, file=str(file), values=values)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=240
     )

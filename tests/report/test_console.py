@@ -49,7 +49,7 @@ def test_without_a_terminal_only_finished_cycles_are_printed(cycles: list[CycleS
 def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSummary]) -> None:
     text = io.StringIO()
     console = Console(file=text, width=100, force_terminal=True)
-    with CycleProgress(console, cycles=3, done=1) as progress:
+    with CycleProgress(console, cycles=3) as progress:
         progress.begin("cycle 1: evaluate", total=12)
         progress.advance(5)
     assert "cycle 1: evaluate" in text.getvalue()

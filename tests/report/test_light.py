@@ -9,7 +9,7 @@ LIGHT = [
     "record.store",
     "record.summary",
     "report.metrics",
-    "report.names",
+    "report.metric_names",
     "report.ranking",
     "report.tracker",
     "report.dashboard",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltanas.records import Finalist
-from deltanas.report.ranking import noise_ceiling, proxy_fidelity, spearman, study
+from deltanas.report.ranking import fidelity, noise_ceiling, proxy_fidelity, spearman
 
 PAIRS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=4, max_size=20)
 
@@ -97,7 +97,7 @@ def ended(
 
 def test_a_study_tells_datasets_apart(finalists: list[Finalist]) -> None:
     reversed_ones = [ended(f"s{i}", 0.9 - i / 10, proxy=0.1 + i / 10) for i in range(4)]
-    found = study([*finalists, *reversed_ones], [], seed=0)
+    found = fidelity([*finalists, *reversed_ones], [], seed=0)
     assert list(found.by_dataset) == ["digits", "svhn"]
     assert found.by_dataset["digits"] == proxy_fidelity(finalists, seed=0)
     assert found.by_dataset["svhn"].rho == pytest.approx(-1)

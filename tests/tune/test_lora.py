@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from deltanas.tune.lora import LoraTuner
-from deltanas.tune.rendering import render_example
+from deltanas.tune.rendering import TuningError, render_example
 from deltanas.tune.training import held_out_loss
 from tests.tune.pairs import PAPER, make_lesson
 
@@ -301,7 +301,7 @@ def test_a_pair_over_the_context_is_refused(
 def test_a_target_that_the_llm_lacks_is_refused(
     llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    with pytest.raises(ValueError, match=r"targets \['c_attn'\] name no layer of LlamaFor"):
+    with pytest.raises(TuningError, match=r"targets \['c_attn'\] name no layer of LlamaFor"):
         make_tuner(llm, tokenizer, targets=("q_proj", "c_attn"))
 
 

@@ -22,8 +22,6 @@ Rows = NDArray[np.int64]  # (N,), positions in an array of images
 Split = Literal["train", "val", "test"]
 # what is done, steps so far, steps in all (0: unknown)
 ShowProgress = Callable[[str, int, int], None]
-    [str, int, int], None
-]  # what is done, steps so far, steps in all (0: unknown)
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _BLOCK = 4096  # images that are looked at together
