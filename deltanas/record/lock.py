@@ -25,6 +25,8 @@ def held(store: Path) -> Iterator[None]:
     The lock's file names process and machine for others to read. Raises LockError.
     """
     path = store.with_suffix(".lock")
+    if not path.parent.is_dir():  # filelock would make it
+        raise LockError(f"{path.parent} cannot hold a run: No such file or directory")
     lock = FileLock(path, blocking=False)
     try:
         lock.acquire()
