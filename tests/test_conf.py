@@ -8,10 +8,11 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import MissingMandatoryValue
 
+from deltanas.config.choices import Decoding, FinalistChoice, ProposerKind
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.overrides import explained
 from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import Config, Decoding, FinalistChoice, ProposerKind
+from deltanas.config.schema import Config
 from deltanas.report.formats import dotted
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -74,9 +74,10 @@ def _config(recorded: Run, directory: Path) -> Config:
     """Return the run's configuration, without tracker and tuning, for the cycles that it made."""
     from omegaconf import OmegaConf
 
+    from deltanas.config.choices import TrackerName
     from deltanas.config.compose import from_hydra
     from deltanas.config.ranges import ConfigError
-    from deltanas.config.schema import Config, TrackerName
+    from deltanas.config.schema import Config
 
     node = recorded.meta.get("config")
     if node is None or not recorded.attempts:

@@ -9,8 +9,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from deltanas.config.choices import Device, TrainerLoop
 from deltanas.config.ranges import ConfigError, faults_of
-from deltanas.config.schema import Config, Device, ImageSetConfig, TrainerLoop
+from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.records import Precision
 
 # a checkout has conf/ beside the package, a wheel has it inside

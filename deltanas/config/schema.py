@@ -6,123 +6,29 @@ The YAML files under `conf/` say where their numbers come from; this file says w
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
+from deltanas.config.choices import (
+    ArchiveName,
+    Corpus,
+    Curation,
+    Decoding,
+    Device,
+    DType,
+    FinalistChoice,
+    Generation,
+    JailChoice,
+    NoveltyGate,
+    ProposerKind,
+    Quantization,
+    TrackerMode,
+    TrackerName,
+    TrainerLoop,
+)
 from deltanas.config.ranges import bounded
 from deltanas.records import Loop, Precision
-
-
-class ProposerKind(StrEnum):
-    """Who writes deltas."""
-
-    llm = "llm"
-    random_edit = "random_edit"
-
-
-class Generation(StrEnum):
-    """What the LLM answers with."""
-
-    delta = "delta"
-    full = "full"  # the whole network, written freely: the paper's control
-
-
-class Decoding(StrEnum):
-    """Whether the LLM can write lines that are not in the baseline as context or removal."""
-
-    locked = "locked"
-    free = "free"
-
-
-class NoveltyGate(StrEnum):
-    """What a near duplicate is kept from."""
-
-    admission = "admission"  # it trains, but joins neither pool nor corpus (paper)
-    training = "training"  # it is not even trained: verdict `not_novel`
-    off = "off"
-
-
-class Corpus(StrEnum):
-    """Which pairs the LLM is tuned on."""
-
-    own = "own"  # those that this run found
-    static = "static"  # improving pairs of the LEMUR archive (paper)
-    cumulative = "cumulative"  # both
-
-
-class Curation(StrEnum):
-    """How pairs are chosen for a cycle's tuning."""
-
-    balanced = "balanced"  # by gain, datasets and families in turn
-    random = "random"  # all alike
-
-
-class FinalistChoice(StrEnum):
-    """Which candidates are trained for longer."""
-
-    stratified = "stratified"  # spread over the proxy ranking of each dataset
-    top = "top"  # the best by proxy accuracy (paper: the 20 best of each LLM)
-
-
-class TrainerLoop(StrEnum):
-    """Whose steps train a candidate."""
-
-    trusted = "trusted"  # the framework's loop, optimizer and loss
-    own = "own"  # the network's own train_setup and learn, as LEMUR's trainer does it
-
-
-class DType(StrEnum):
-    """Of an LLM's weights and arithmetic."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
-class Quantization(StrEnum):
-    """How an LLM's weights are packed."""
-
-    none = "none"
-    nf4 = "nf4"  # 4 bits, needs the extra `quant`
-
-
-class ArchiveName(StrEnum):
-    """Where baselines come from."""
-
-    builtin = "builtin"
-    lemur = "lemur"
-
-
-class Device(StrEnum):
-    """Where candidates train."""
-
-    cpu = "cpu"
-    cuda = "cuda"  # on the GPUs of this machine
-
-
-class JailChoice(StrEnum):
-    """Which jail stands around candidates."""
-
-    auto = "auto"  # the strongest of this machine but weak
-    strong = "strong"
-    noopen = "noopen"
-    weak = "weak"
-
-
-class TrackerName(StrEnum):
-    """Where a run is shown."""
-
-    wandb = "wandb"
-    none = "none"
-
-
-class TrackerMode(StrEnum):
-    """Whether what is shown leaves this machine."""
-
-    offline = "offline"
-    online = "online"
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from deltanas.config.schema import Config, Generation, NoveltyGate
+from deltanas.config.choices import Generation, NoveltyGate
+from deltanas.config.schema import Config
 from deltanas.propose.proposer import Proposer
 from deltanas.records import Attempt, Baseline, Candidate, Loop, Proposal, Refused, Slot
 from deltanas.screen.gates import refuse_near_duplicate, screen_proposal

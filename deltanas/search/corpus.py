@@ -9,7 +9,8 @@ from dataclasses import replace
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.pairs import ArchivePair, improving_pairs
-from deltanas.config.schema import Config, Generation
+from deltanas.config.choices import Generation
+from deltanas.config.schema import Config
 from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.records import Baseline, derive_seed
 from deltanas.report.console import CycleProgress

@@ -37,18 +37,14 @@ def judge(
     """Return the row of one slot.
 
     `evaluation` is the candidate's own or, with `reused_from`, that of an equal network, whose
-    time counts there. A candidate is degenerate up to the `majority_rate` of the validation
-    split, where its answers depend on the batch, and where its own loop overworked. It is
-    admitted when it is trained here, not degenerate, not below the `gate`, and `novel`.
-    Raises ValueError where a candidate has no evaluation.
+    time counts there. A candidate is admitted when it is trained here, not degenerate, not below
+    the `gate`, and `novel`. Raises ValueError where a candidate has no evaluation.
     """
     ending = outcome if isinstance(outcome, Refused) else evaluation
     if ending is None:
         raise ValueError(f"{slot.name} passed the gates and has no evaluation")
     proxy = evaluation.proxy_accuracy if evaluation else None
-    overworked = evaluation is not None and evaluation.overworked
-    marked = overworked or (evaluation is not None and evaluation.batch_dependent)
-    degenerate = proxy is not None and (proxy <= majority_rate or marked)
+    degenerate = is_degenerate(evaluation, majority_rate)
     strong = proxy is not None and not degenerate and proxy >= gate
     own = evaluation if not reused_from else None
     return Attempt(
@@ -85,8 +81,20 @@ def judge(
         cpu_seconds=evaluation.cpu_seconds if evaluation else None,
         memory_bytes=evaluation.memory_bytes if evaluation else None,
         loop=loop,
-        overworked=overworked,
+        overworked=evaluation is not None and evaluation.overworked,
     )
+
+
+def is_degenerate(evaluation: Evaluation | None, majority_rate: float) -> bool:
+    """Tell whether a network that trained learned nothing, or cannot be believed.
+
+    It is so up to the accuracy of always answering the most frequent class of the validation
+    split, where answers depend on the batch, and where its own loop overworked.
+    """
+    if evaluation is None or evaluation.proxy_accuracy is None:
+        return False
+    marked = evaluation.overworked or evaluation.batch_dependent
+    return marked or evaluation.proxy_accuracy <= majority_rate
 
 
 def evaluation_of(row: Attempt) -> Evaluation:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deltanas.config.schema import Config, Corpus, Curation, Generation
+from deltanas.config.choices import Corpus, Curation, Generation
+from deltanas.config.schema import Config
 from deltanas.propose.prompt import render_answer
 from deltanas.records import Attempt, CycleSummary, Slot, derive_seed
 from deltanas.tune.curation import Pair, curate, draw, split

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from deltanas.archive.lemur import LemurArchive
+from deltanas.config.choices import ArchiveName, Corpus, ProposerKind
 from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import ArchiveName, Config, Corpus, ProposerKind
+from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.evaluate.images.image_data import SPLITS, ImageData
 from deltanas.propose.proposer import Proposer

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 from deltanas.archive.base import Archive
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
-from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import (
+from deltanas.config.choices import (
     ArchiveName,
-    Config,
     Decoding,
     Generation,
-    ImageSetConfig,
     ProposerKind,
     TrackerMode,
     TrackerName,
 )
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.evaluate.executor import ExecutorPerSet, LocalExecutor
 from deltanas.evaluate.images.image_data import ImageData, ImageSet
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer

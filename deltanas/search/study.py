@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from deltanas.config.schema import Config, FinalistChoice
+from deltanas.config.choices import FinalistChoice
+from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Finalist, Job, Stage, derive_seed

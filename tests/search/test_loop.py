@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deltanas.config.schema import Config, NoveltyGate
+from deltanas.config.choices import NoveltyGate
+from deltanas.config.schema import Config
 from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Bar
 from deltanas.search.lessons import Lessons
@@ -276,7 +277,7 @@ def test_a_replay_is_the_same_search_with_known_replies_and_no_proposer() -> Non
 
 
 def test_the_whole_network_is_taken_where_that_is_asked_for() -> None:
-    from deltanas.config.schema import Generation
+    from deltanas.config.choices import Generation
 
     config = configured(cycles=1, candidates=2)
     config.generation = Generation.full
