@@ -48,18 +48,18 @@ def _insert_group(view: View, rng: Random) -> str | None:
     return view.replaced([view.insertion(container, index, layers)])
 
 
-def _layer_statements(view: View) -> list[tuple[ast.stmt, ast.stmt, str, int, ast.Call]]:
+def _layer_statements(view: View) -> list[tuple[ast.AugAssign, ast.stmt, str, int, ast.Call]]:
     """Return statements `layers += [Conv2d(c, 64), ...]` with the `c = 64` that follows them."""
-    found: list[tuple[ast.stmt, ast.stmt, str, int, ast.Call]] = []
+    found: list[tuple[ast.AugAssign, ast.stmt, str, int, ast.Call]] = []
     for container in view.containers:
         statement = view.parents[container.node]
         if isinstance(statement, ast.AugAssign):
-            convs = [e for e in container.elements if kind(e) in CONVOLUTIONS]
+            calls = [e for e in container.elements if isinstance(e, ast.Call)]
+            convs = [call for call in calls if kind(call) in CONVOLUTIONS]
             siblings = getattr(view.parents[statement], "body", [])
             if len(convs) != 1 or statement not in siblings:
                 continue
             conv = convs[0]
-            assert isinstance(conv, ast.Call)
             name = dotted(argument(conv, 0, "in_channels"))
             value = integer(argument(conv, 1, "out_channels"))
             place = siblings.index(statement)
@@ -75,18 +75,12 @@ def _layer_statements(view: View) -> list[tuple[ast.stmt, ast.stmt, str, int, as
     return found
 
 
-def _lines(view: View, first: ast.stmt, last: ast.stmt) -> tuple[int, int]:
-    assert last.end_lineno is not None
-    return view.starts[first.lineno - 1], view.starts[last.end_lineno]
-
-
 def _repeat_statement(view: View, rng: Random) -> str | None:
     """Insert a `layers += [...]` group with its width assignment after an existing one."""
     groups = _layer_statements(view)
     if not groups:
         return None
     statement, after, name, value, conv = rng.choice(groups)
-    assert isinstance(statement, ast.AugAssign)
     new = value
     if _reads_next(view, after, name) and rng.random() < 0.5:
         new = nearby(value, rng) or value
@@ -96,7 +90,7 @@ def _repeat_statement(view: View, rng: Random) -> str | None:
     inner = "".join(f"{pad}    {layer},\n" for layer in layers)
     target = view.text(statement.target)
     text = f"{pad}{target} += [\n{inner}{pad}]\n{pad}{name} = {new}\n"
-    _, end = _lines(view, after, after)
+    end = view.below_line(after)
     return view.replaced([(end, end, text)])
 
 
@@ -113,8 +107,8 @@ def _remove_statement(view: View, rng: Random) -> str | None:
     if len(groups) < 4 or not inner:
         return None
     statement, after = rng.choice(inner)
-    spans = [(*_lines(view, s, s), "") for s in (statement, after)]
-    return view.replaced(spans)
+    lines = [(view.starts[s.lineno - 1], view.below_line(s), "") for s in (statement, after)]
+    return view.replaced(lines)
 
 
 def _reads_next(view: View, after: ast.stmt, name: str) -> bool:
@@ -180,11 +174,12 @@ def _factorise(view: View, rng: Random) -> str | None:
                 "padding",
                 "bias",
             }
-            if not first or integer(out) is None or len(element.args) < 2 or not plain:
+            if out is None or not first or integer(out) is None:
+                continue
+            if len(element.args) < 2 or not plain:
                 continue
             size = conv_number(element, "kernel_size", 1)
             if size is not None and size > 1:
-                assert out is not None
                 pointwise = (
                     f"{view.prefix(element)}Conv2d({first}, {view.text(out)}, kernel_size=1)"
                 )
@@ -215,9 +210,8 @@ def _depth(view: View, rng: Random) -> str | None:
             found.append((node.value, dotted(node.targets[0]).removeprefix("self.")))
         elif isinstance(node, ast.Call) and kind(node) in view.classes:
             found += [(k.value, k.arg) for k in node.keywords if k.arg]
-        elif isinstance(node, ast.comprehension) and _repeats(node):
-            assert isinstance(node.iter, ast.Call)
-            found.append((node.iter.args[0], "depth"))
+        elif isinstance(node, ast.comprehension):
+            found += [(count, "depth") for count in _repeats(node)]
     spans = []
     for value, name in found:
         number = integer(value)
@@ -234,12 +228,9 @@ def _depth(view: View, rng: Random) -> str | None:
     return view.replaced([rng.choice(spans)]) if spans else None
 
 
-def _repeats(node: ast.comprehension) -> bool:
-    """Tell whether a comprehension repeats one block: `for _ in range(3)`."""
-    return (
-        isinstance(node.target, ast.Name)
-        and node.target.id == "_"
-        and kind(node.iter) == "range"
-        and isinstance(node.iter, ast.Call)
-        and len(node.iter.args) == 1
-    )
+def _repeats(node: ast.comprehension) -> list[ast.expr]:
+    """Return the count of a comprehension that repeats one block: `for _ in range(3)`."""
+    alike = isinstance(node.target, ast.Name) and node.target.id == "_"
+    if alike and isinstance(node.iter, ast.Call) and kind(node.iter) == "range":
+        return node.iter.args if len(node.iter.args) == 1 else []
+    return []

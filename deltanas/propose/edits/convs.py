@@ -22,24 +22,24 @@ from deltanas.propose.edits.view import Span, View, view_of
 def kernel(code: str, rng: Random) -> str | None:
     """Change a convolution's kernel size and its padding, so that the output size stays."""
     view = view_of(code)
-    convs: list[tuple[ast.Call, int]] = []
+    convs: list[tuple[ast.Call, ast.expr, int]] = []
     for call in view.calls:
-        if kind(call) == "Conv2d" and argument(call, 2, "kernel_size") is not None:
-            size = conv_number(call, "kernel_size", 1)
-            if size is not None and size % 2 == 1:
-                convs.append((call, size))
+        node = argument(call, 2, "kernel_size") if kind(call) == "Conv2d" else None
+        size = square(node)
+        if node is not None and size is not None and size % 2 == 1:
+            convs.append((call, node, size))
     if not convs:
         return None
     chosen = rng.sample(convs, min(len(convs), rng.choice((1, 1, 2, 3))))
     spans: list[Span] = []
-    for call, size in chosen:
-        spans += _resized(view, call, size, rng) or []
+    for call, node, size in chosen:
+        spans += _resized(view, call, node, size, rng) or []
     return view.replaced(spans) if spans else None
 
 
-def _resized(view: View, call: ast.Call, size: int, rng: Random) -> list[Span] | None:
-    node = argument(call, 2, "kernel_size")
-    assert node is not None
+def _resized(
+    view: View, call: ast.Call, node: ast.expr, size: int, rng: Random
+) -> list[Span] | None:
     place = argument(call, CONV_ARGUMENTS.index("padding"), "padding")
     if isinstance(place, ast.Constant) and place.value == "same":
         return [view.swap(node, _like(node, rng.choice([s for s in (1, 3, 5, 7) if s != size])))]
@@ -88,9 +88,7 @@ def conv_options(code: str, rng: Random) -> str | None:
         size, padding = conv_number(call, "kernel_size", 1), conv_number(call, "padding", 0)
         if size in (3, 5) and padding is not None and "dilation" not in names:
             wider = padding + (size - 1) // 2
-            dilated.append(
-                [*_padded_option(view, call, wider, "dilation" if "padding" in names else "")]
-            )
+            dilated.append(_dilated(view, call, wider))
         width_in, width_out = (
             conv_number(call, "in_channels", 0),
             conv_number(call, "out_channels", 0),
@@ -106,12 +104,11 @@ def conv_options(code: str, rng: Random) -> str | None:
     return view.replaced(spans) if spans else None
 
 
-def _padded_option(view: View, call: ast.Call, padding: int, with_padding: str) -> list[Span]:
+def _dilated(view: View, call: ast.Call, padding: int) -> list[Span]:
     at, end, text = view.with_keyword(call, "dilation", "2")
-    if not with_padding:
-        return [(at, end, f", padding={padding}{text}")]
     node = argument(call, CONV_ARGUMENTS.index("padding"), "padding")
-    assert node is not None
+    if node is None:
+        return [(at, end, f", padding={padding}{text}")]
     if view.end(node) == at:
         return [(view.start(node), at, _like(node, padding) + text)]
     return [view.swap(node, _like(node, padding)), (at, end, text)]
@@ -161,8 +158,8 @@ def pooling(code: str, rng: Random) -> str | None:
 
 def _resized_pool(view: View, rng: Random) -> list[Span] | None:
     """Return the spans that give the only adaptive pooling a new size, `* s * s` included."""
-    pools = [c for c in view.calls if kind(c).lower().startswith("adaptive")]
-    sizes = {square(_pool_size(call)) for call in pools}
+    pools = [_pool_size(c) for c in view.calls if kind(c).lower().startswith("adaptive")]
+    sizes = {square(place) for place in pools}
     size = sizes.pop() if len(sizes) == 1 else None
     reshapes = [c for c in view.calls if kind(c) in ("view", "reshape", "Unflatten", "unflatten")]
     literal = any(integer(n) == size for call in reshapes for n in view.below(call))
@@ -185,11 +182,7 @@ def _resized_pool(view: View, rng: Random) -> list[Span] | None:
         return None
     new = rng.choice(news)
     spans = [(first, last, str(new)) for first, last, _ in spans]
-    for call in pools:
-        place = _pool_size(call)
-        assert place is not None
-        spans.append(view.swap(place, _like(place, new)))
-    return spans
+    return spans + [view.swap(place, _like(place, new)) for place in pools if place is not None]
 
 
 def _pool_size(call: ast.Call) -> ast.expr | None:

@@ -13,7 +13,7 @@ class Width:
     """One width: every literal that holds it, each as `factor` times the width."""
 
     value: int
-    slots: list[tuple[ast.Constant, int]] = field(default_factory=list)
+    slots: list[tuple[ast.expr, int]] = field(default_factory=list)
     divisors: list[int] = field(default_factory=list)  # the width must stay divisible by these
     locked: bool = False
     produced: bool = False
@@ -46,7 +46,7 @@ class Ledger:
         self.widths.append(width)
         return width
 
-    def join(self, width: Width, node: ast.Constant, factor: int = 1) -> Width:
+    def join(self, width: Width, node: ast.expr, factor: int = 1) -> Width:
         """Record a literal as an appearance of the width."""
         width = width.root()
         if id(node) not in self.used:
@@ -77,7 +77,6 @@ class Ledger:
             return current
         value = integer(node)
         if value is not None:
-            assert isinstance(node, ast.Constant)
             if current and value == current.value:
                 current.consumed = True
                 return self.join(current, node)
@@ -103,7 +102,7 @@ class Ledger:
                 width = self.merge(width, current)
         return width
 
-    def mismatched(self, node: ast.Constant, value: int) -> Width:
+    def mismatched(self, node: ast.expr, value: int) -> Width:
         """Bind a literal that is not the current width: to an earlier equal one, or to none."""
         self.mismatch |= self.current is not None
         for width in reversed(self.widths):
@@ -132,25 +131,24 @@ class Ledger:
                 return named.root()
         for part in parts:
             if current and integer(part) == current.value:
-                assert isinstance(part, ast.Constant)
                 current.consumed = True
                 return self.join(current, part)
         if current:
             current.locked = True
         for part in parts:
-            if integer(part) is not None and (integer(part) or 0) >= 8:
-                self.mismatched(part, integer(part) or 0)  # type: ignore[arg-type]
+            value = integer(part)
+            if value is not None and value >= 8:
+                self.mismatched(part, value)
         return None
 
     def produce(self, node: ast.expr | None) -> Width | None:
         """Bind an output width and make it the current one."""
         value = integer(node)
-        if value is not None:
-            assert isinstance(node, ast.Constant)
+        if node is not None and value is not None:
             self.current = self.join(self.new(value), node)
             self.current.produced = True
         else:
-            named = self.names.get(dotted(node)) if node is not None else None
+            named = self.names.get(dotted(node))
             self.current = named.root() if named else None
             if self.current:
                 self.current.produced = True
@@ -159,10 +157,9 @@ class Ledger:
     def refer(self, node: ast.expr | None) -> Width | None:
         """Bind a width that a layer only repeats, such as a norm's."""
         value = integer(node)
-        if value is None:
-            named = self.names.get(dotted(node)) if node is not None else None
+        if node is None or value is None:
+            named = self.names.get(dotted(node))
             return named.root() if named else None
-        assert isinstance(node, ast.Constant)
         current = self.current.root() if self.current else None
         if current and current.value == value:
             return self.join(current, node)

@@ -160,8 +160,7 @@ def insert_attribute(view: View, rng: Random) -> str | None:
     call_text = f"{' ' * call.col_offset}{name} = {path}\n"
     spans = []
     for statement, text in ((source, made_text), (call, call_text)):
-        assert statement.end_lineno is not None
-        at = view.starts[statement.end_lineno]
+        at = view.below_line(statement)
         spans.append((at, at, text))
     return view.replaced(spans)
 

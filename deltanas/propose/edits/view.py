@@ -122,14 +122,14 @@ class View:
 
     def _containers(self) -> Iterator[Container]:
         for node in self.nodes:
-            elements: list[ast.expr] = []
             if isinstance(node, ast.Call) and kind(node) == "Sequential":
                 elements = node.args
             elif isinstance(node, ast.List) and self._is_layer_list(node):
                 elements = node.elts
+            else:
+                continue
             plain = all(isinstance(e, ast.Call | ast.Name) for e in elements)
             if plain and any(isinstance(e, ast.Call) for e in elements):
-                assert isinstance(node, ast.expr)
                 yield Container(node, tuple(elements))
 
     def _is_layer_list(self, node: ast.List) -> bool:
@@ -144,9 +144,11 @@ class View:
 
     def end(self, node: ast.expr | ast.stmt) -> int:
         """Return the offset after the node's last byte."""
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        return self.starts[node.end_lineno - 1] + node.end_col_offset
+        return self.starts[_given(node.end_lineno) - 1] + _given(node.end_col_offset)
+
+    def below_line(self, node: ast.stmt) -> int:
+        """Return the offset of the line after the node's last one."""
+        return self.starts[_given(node.end_lineno)]
 
     def text(self, node: ast.expr | ast.stmt) -> str:
         """Return the node's source text."""
@@ -198,6 +200,13 @@ class View:
     def prefix(self, call: ast.Call) -> str:
         """Return what stands before the called name: `nn.` in `nn.ReLU()`, empty in `ReLU()`."""
         return self.text(call.func.value) + "." if isinstance(call.func, ast.Attribute) else ""
+
+
+def _given(position: int | None) -> int:
+    """Return a position that every parsed node has; only nodes made by hand may lack it."""
+    if position is None:
+        raise ValueError("a node without a position was not parsed from text")
+    return position
 
 
 @lru_cache(maxsize=16)

@@ -77,7 +77,6 @@ class Walk:
         if not name:
             self.expression(value)
         elif number is not None and number >= 4:
-            assert isinstance(value, ast.Constant)
             same = current if current and current.value == number else self.ledger.new(number)
             self.ledger.names[name] = self.ledger.join(same, value)
         elif isinstance(value, ast.Name | ast.Attribute):
@@ -181,7 +180,7 @@ class Walk:
         groups = conv_number(call, "groups", 1)
         for width in (source, out):
             if width and groups and groups == width.value and width is source:
-                self.ledger.join(width, node)  # type: ignore[arg-type]
+                self.ledger.join(width, node)
             elif width and groups:
                 width.divisors.append(groups)
         if source and out and groups == source.value and out.value == groups:
