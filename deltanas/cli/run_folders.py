@@ -82,10 +82,16 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
         return _lost(directory, State.FAILED, str(error))
     try:
         with RunStore(directory / STORE, read_only=True) as store:
-            settings, cycles = dict(dotted(store.meta("config") or {})), tuple(store.cycles())
+            settings, cycles = _settings(store), tuple(store.cycles())
     except (RunStoreError, sqlite3.Error):
         settings, cycles = {}, ()  # the summary stands for itself
     return FinishedRun(directory=directory, summary=summary, settings=settings, cycles=cycles)
+
+
+def _settings(store: RunStore) -> dict[str, str]:
+    """Return what decides the figures of a run: its configuration, and what novelty meant."""
+    novelty = {"novelty": {"definition": store.meta("novelty")}} if store.meta("novelty") else {}
+    return dict(dotted(store.meta("config") or {})) | dict(dotted(novelty))
 
 
 def _lost(directory: Path, state: State, reason: str) -> LostRun:
@@ -94,7 +100,7 @@ def _lost(directory: Path, state: State, reason: str) -> LostRun:
     attempted = valid = 0
     try:
         with RunStore(directory / STORE, read_only=True) as store:
-            settings = dict(dotted(store.meta("config") or {}))
+            settings = _settings(store)
             attempts = store.attempts()
         attempted, valid = len(attempts), sum(map(is_valid, attempts))
     except (RunStoreError, sqlite3.Error) as error:

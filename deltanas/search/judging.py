@@ -36,16 +36,13 @@ def judge(
 ) -> Attempt:
     """Return the row of one slot.
 
-    `evaluation` is the candidate's own or, with `reused_from`, that of an equal network, whose
-    time counts there. A candidate is admitted when it is trained here, not degenerate, not below
-    the `gate`, and `novel`. Raises ValueError where a candidate has no evaluation.
+    With `reused_from`, `evaluation` is that of an equal network, and its time counts there. Who
+    trained here, is not degenerate, not below the `gate`, and `novel`, is admitted.
     """
-    ending = outcome if isinstance(outcome, Refused) else evaluation
-    if ending is None:
-        raise ValueError(f"{slot.name} passed the gates and has no evaluation")
+    ending = outcome if isinstance(outcome, Refused) else _measured(slot, evaluation)
     proxy = evaluation.proxy_accuracy if evaluation else None
     degenerate = is_degenerate(evaluation, majority_rate)
-    strong = proxy is not None and not degenerate and proxy >= gate
+    strong = proxy is not None and proxy >= gate and not degenerate
     own = evaluation if not reused_from else None
     return Attempt(
         attempt_id=slot.name,
@@ -83,6 +80,12 @@ def judge(
         loop=loop,
         overworked=evaluation is not None and evaluation.overworked,
     )
+
+
+def _measured(slot: Slot, evaluation: Evaluation | None) -> Evaluation:
+    if evaluation is None:
+        raise ValueError(f"{slot.name} passed the gates and has no evaluation")
+    return evaluation
 
 
 def is_degenerate(evaluation: Evaluation | None, majority_rate: float) -> bool:

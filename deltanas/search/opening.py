@@ -89,6 +89,7 @@ def opened(
         data = {one.name: open_images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
         plain = _plain(config, store, directory)
+        check_novelty(store, config, directory)
         executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.writer()}"):
             proposer, tuner, llm = (replayed, None, None) if replayed else open_proposer(config)
@@ -140,11 +141,7 @@ def assembled(
     """Return the search over these parts; bars and pools are by dataset."""
     memory = Memory(
         pools=pools,
-        novelty=NoveltyIndex(
-            permutations=config.novelty.permutations,
-            shingle=config.novelty.shingle,
-            threshold=config.novelty.threshold,
-        ),
+        novelty=novelty_index(config),
     )
     stages = Stages(bars=progress)
     slots = Slots(
@@ -167,6 +164,27 @@ def assembled(
         journal=journal,
         stages=stages,
     )
+
+
+def novelty_index(config: Config) -> NoveltyIndex:
+    """Return an index without networks, as the configuration defines similarity."""
+    return NoveltyIndex(
+        permutations=config.novelty.permutations,
+        shingle=config.novelty.shingle,
+        threshold=config.novelty.threshold,
+    )
+
+
+def check_novelty(store: RunStore, config: Config, directory: Path) -> None:
+    """Store what similarity means in this run. Raises ConfigError where it meant another thing."""
+    ours = novelty_index(config).definition
+    theirs = store.meta("novelty")
+    if theirs is not None and theirs != ours:
+        raise ConfigError(
+            f"{directory} measured novelty as {theirs}, this program measures it as {ours};"
+            " similarities do not compare, so the run cannot go on here"
+        )
+    store.set_meta("novelty", ours)
 
 
 def _check_corpus(config: Config) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from deltanas.config.choices import NoveltyGate
+from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
+from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Bar
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
-from deltanas.search.opening import assembled
+from deltanas.search.opening import assembled, check_novelty
 from deltanas.search.slots import SearchError
 from tests.fakes import (
     InlineExecutor,
@@ -287,3 +289,12 @@ def test_the_whole_network_is_taken_where_that_is_asked_for() -> None:
     )
     assert [row.proxy_accuracy for row in rows] == [0.6, 0.7]
     assert [row.delta for row in rows] == ["", ""]
+
+
+def test_a_run_whose_novelty_meant_another_thing_does_not_go_on(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        check_novelty(store, configured(), tmp_path)
+        check_novelty(store, configured(), tmp_path)
+        store.set_meta("novelty", store.meta("novelty") | {"scheme": "legacy"})
+        with pytest.raises(ConfigError, match=r"'scheme': 'legacy'.* measures it as .*'affine32'"):
+            check_novelty(store, configured(), tmp_path)
