@@ -21,6 +21,7 @@ from deltanas.records import (
     Recipe,
     Request,
     Slot,
+    Summary,
     UsedBaseline,
     Verdict,
 )
@@ -219,3 +220,23 @@ def requests(baseline: Baseline, seeds: Iterable[int], dataset: str = "digits") 
         Request(slot=Slot(cycle=0, number=n, dataset=dataset, baseline=baseline), seed=seed)
         for n, seed in enumerate(seeds)
     ]
+
+
+class ListTracker:
+    """Keeps what it is told; `finish` must come last, and once."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+        self.told.append("start")
+
+    def log_cycle(self, summary: CycleSummary) -> None:
+        assert "finish" not in "".join(self.told)
+        self.told.append(f"cycle {summary.cycle}")
+
+    def log_candidates(self, attempts: Sequence[Attempt]) -> None:
+        self.told.append(f"{len(attempts)} candidates")
+
+    def finish(self, summary: Summary | None) -> None:
+        self.told.append("finish" if summary else "finish, broken")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import SickMachineError
 from deltanas.record.summary import write_summary, write_text
-from deltanas.records import Stage
+from deltanas.records import Stage, Summary
 from deltanas.report.console import print_summary
 from deltanas.report.metrics import cycles_of, run_summary
 from deltanas.report.run.page import run_page
@@ -32,9 +32,13 @@ def run_search(config: Config, directory: Path, console: Console) -> None:
         with opened(config, directory, console) as run:
             run.store.add_seconds("seconds_start", time.perf_counter() - began)
             began -= run.store.meta("wall_seconds") or 0.0
-            interrupted = _walk(run, began, console)
-            _conclude(config, run, directory, console)
-            run.store.set_meta("finished", not interrupted)
+            summary = None  # of a run that breaks off
+            try:
+                interrupted = _walk(run, began, console)
+                summary = _conclude(config, run, directory, console)
+                run.store.set_meta("finished", not interrupted)
+            finally:
+                run.tracker.finish(summary)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -66,8 +70,8 @@ def _walk(run: Opened, began: float, console: Console) -> bool:
     return False
 
 
-def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> None:
-    """Write summary, report and tracker from what the store holds, and print the table."""
+def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> Summary:
+    """Write summary and report from what the store holds, show the rows, print the table."""
     held = run.store.read()
     summary = run_summary(
         held,
@@ -87,5 +91,5 @@ def _conclude(config: Config, run: Opened, directory: Path, console: Console) ->
     write_summary(directory / "summary.json", summary)
     write_text(directory / "report.html", run_page(held, summary))
     run.tracker.log_candidates(held.attempts)
-    run.tracker.finish(summary)
     print_summary(summary, cycles_of(held.cycles, held.attempts), console)
+    return summary

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deltanas.config.choices import NoveltyGate
+from deltanas.config.choices import Corpus, NoveltyGate
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
@@ -28,6 +28,8 @@ from tests.fakes import (
     delta,
     network,
 )
+from tests.test_conf import composed, options
+from tests.tune.pairs import make_pair
 
 POOL = [baseline("one", 30), baseline("two", 40), baseline("three", 50)]
 
@@ -298,3 +300,48 @@ def test_a_run_whose_novelty_meant_another_thing_does_not_go_on(tmp_path: Path) 
         store.set_meta("novelty", store.meta("novelty") | {"scheme": "legacy"})
         with pytest.raises(ConfigError, match=r"'scheme': 'legacy'.* measures it as .*'affine32'"):
             check_novelty(store, configured(), tmp_path)
+
+
+def rounds(request: Request) -> str:
+    """Answer as the ablation's proposer would: with a delta, or with a whole network."""
+    width = 55 + request.seed % 40
+    if request.slot.number % 2:
+        return delta(request.slot.baseline.code, width)
+    return f"```python\n{network(width)}```\n"
+
+
+@pytest.mark.parametrize("ablation", options("ablation"))
+def test_every_ablation_walks_the_loop(ablation: str, tmp_path: Path) -> None:
+    config = composed(
+        f"ablation={ablation}", *["archive=lemur"] * (ablation == "cumulative_corpus")
+    )
+    config.protocol.cycles, config.protocol.candidates = 2, 6
+    tuner = ListTuner() if config.lora.enabled and ablation != "random_edit" else None
+    rows = walked(searching(config, answer=rounds, tuner=tuner, directory=tmp_path))
+    assert len(rows) == 12
+    whole = [row for row in rows if row.slot % 2 == 0]  # where a whole network was written
+    right, wrong = (whole, Verdict.NO_DELTA) if ablation == "full_generation" else ([], None)
+    for row in right:
+        assert (row.verdict, row.delta) == (Verdict.TRAINED, "")
+    assert any(row.verdict is Verdict.TRAINED for row in rows)
+    assert wrong is None or all(row.verdict is not wrong for row in right)
+    assert any(row.admitted for row in rows) is (ablation in ("no_novelty",))
+    if tuner is not None:
+        assert tuner.learned == 2
+
+
+@pytest.mark.parametrize(
+    ("corpus", "taught"),
+    [(Corpus.own, {"own"}), (Corpus.static, {"static"}), (Corpus.cumulative, {"own", "static"})],
+)
+def test_the_corpus_decides_what_is_taught(
+    corpus: Corpus, taught: set[str], tmp_path: Path
+) -> None:
+    config = configured(cycles=1, candidates=6)
+    config.lora.corpus, config.lora.minimum_gain, tuner = corpus, -1.0, ListTuner()
+    search = searching(config, tuner=tuner, directory=tmp_path)
+    search.lessons.pairs += [make_pair(number) for number in range(3)]
+    walked(search)
+    (lessons,) = tuner.lessons
+    kinds = {"static" if lesson.name.startswith("p") else "own" for lesson in lessons}
+    assert kinds == taught | ({"static"} if corpus is Corpus.own else set())

@@ -1,0 +1,147 @@
+"""A run from its first row to its report, also one that breaks or is interrupted."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from deltanas.config.schema import Config
+from deltanas.evaluate import SickMachineError
+from deltanas.record.store import RunStore
+from deltanas.records import Job
+from deltanas.report.console import CycleProgress
+from deltanas.search import run as module
+from deltanas.search.journal import RunJournal
+from deltanas.search.opening import Opened
+from deltanas.search.run import run_search
+from deltanas.search.slots import SearchError
+from deltanas.search.study import Study
+from tests.fakes import InlineExecutor, ListTracker
+from tests.search.test_loop import configured, searching
+
+
+class Breaking(InlineExecutor):
+    """Raises at the seventh job."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error, self.left = error, 6
+
+    def evaluate(self, job: Job) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return super().evaluate(job)
+
+
+def settled(config: Config) -> Config:
+    """Give names to the groups that a run's summary tells."""
+    config.dataset.name = config.protocol.name = config.llm.name = config.archive.name = "x"
+    config.protocol.finalists, config.protocol.finalist_epochs = 2, 3
+    return config
+
+
+@pytest.fixture
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs a search with an executor, and tells what the tracker saw."""
+
+    def run(executor: InlineExecutor) -> ListTracker:
+        tracker = ListTracker()
+
+        @contextmanager
+        def opened(config: Config, directory: Path, console: Console) -> Iterator[Opened]:
+            with RunStore(directory / "run.sqlite") as store:
+                search = searching(config, journal=RunJournal(store), executor=executor)
+                study = Study(config=config, store=store, executor=executor, stages=search.stages)
+                yield Opened(
+                    search=search,
+                    study=study,
+                    store=store,
+                    tracker=tracker,
+                    progress=CycleProgress(console, config.protocol.cycles),
+                )
+
+        monkeypatch.setattr(module, "opened", opened)
+        try:
+            run_search(settled(configured()), tmp_path, Console(file=io.StringIO()))
+        finally:
+            tracker.files = {path.name for path in tmp_path.iterdir()}
+        return tracker
+
+    return run
+
+
+def test_a_run_leaves_its_summary_and_its_report(go: Any, tmp_path: Path) -> None:
+    tracker = go(InlineExecutor())
+    assert tracker.told == ["cycle 0", "cycle 1", "8 candidates", "finish"]
+    assert {"run.sqlite", "summary.json", "report.html"} <= tracker.files
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["attempted"], summary["cycles"]) == (8, 2)
+    with RunStore(tmp_path / "run.sqlite", read_only=True) as store:
+        assert len(store.finalists()) == 2
+        assert store.meta("finished") is True
+
+
+def test_a_run_that_breaks_tells_its_tracker_and_goes_on(go: Any, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        go(Breaking(ZeroDivisionError()))
+    assert "summary.json" not in {path.name for path in tmp_path.iterdir()}
+    with RunStore(tmp_path / "run.sqlite", read_only=True) as store:
+        assert store.attempts()
+    assert go(InlineExecutor()).told == ["cycle 0", "cycle 1", "8 candidates", "finish"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            SickMachineError("3 jobs in a row failed"),
+            r"3 jobs .* failed; resume=.* then goes",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x"),
+            r"x: No space .* resume=.* goes on",
+        ),
+    ],
+)
+def test_what_the_user_can_mend_says_how_the_run_goes_on(
+    error: Exception, message: str, go: Any
+) -> None:
+    with pytest.raises(SearchError, match=message):
+        go(Breaking(error))
+
+
+def test_ctrl_c_leaves_a_summary_of_what_is_there(go: Any, tmp_path: Path) -> None:
+    executor = Breaking(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        go(executor)
+    assert executor.closed
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert 0 < summary["attempted"] < 8
+    with RunStore(tmp_path / "run.sqlite", read_only=True) as store:
+        assert store.meta("finished") is False
+
+
+@pytest.mark.parametrize("ending", [ZeroDivisionError(), KeyboardInterrupt()])
+def test_the_tracker_is_finished_once_however_a_run_ends(
+    ending: BaseException, go: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackers: list[ListTracker] = []
+    start = ListTracker.__init__
+    monkeypatch.setattr(
+        ListTracker, "__init__", lambda self: (start(self), trackers.append(self))[0]
+    )
+    with pytest.raises(type(ending)):
+        go(Breaking(ending))
+    (tracker,) = trackers
+    assert [word for word in tracker.told if word.startswith("finish")] == [
+        "finish" if isinstance(ending, KeyboardInterrupt) else "finish, broken"
+    ]
