@@ -34,15 +34,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from results import ROOT, write
 
 from deltanas.record.store import RunStore
 from deltanas.record.summary import read_summary
-from deltanas.records import Attempt, CycleSummary, Stage
+from deltanas.records import Attempt, CycleSummary, Stage, Summary
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
+STAGES = tuple(stage for stage in Stage if stage not in (Stage.start, Stage.study))  # of a cycle
 STEADY = ["llm.temperature=1.0", "lora.lr=1e-5", "novelty.threshold=0.95"]
 STEADY += ["archive.max_lines=50", "lora.pairs=12", "protocol.finalists=0"]
 MARKS = (0.25, 0.5, 1.0)  # of all attempts: where memory is read
@@ -139,14 +139,10 @@ def profile(folder: Path) -> dict[str, Any]:
     """Return where the time of the default run goes, in seconds."""
     samples, wall = run([], folder / "default")
     summary = read_summary(folder / "default" / "summary.json")
-    stages = {
-        name.removeprefix("seconds_"): round(value, 2)
-        for name, value in summary.items()
-        if name.startswith("seconds_")
-    }
-    stages["interpreter and end"] = round(wall - summary["wall_seconds"], 2)
+    stages = {str(stage): round(value or 0.0, 2) for stage, value in summary.seconds.items()}
+    stages["interpreter and end"] = round(wall - (summary.wall_seconds or 0.0), 2)
     return {
-        "attempts": summary["attempted"],
+        "attempts": summary.attempted,
         "wall_s": round(wall, 2),
         "stages_s": stages,
         "unaccounted_s": round(wall - sum(stages.values()), 2),
@@ -161,9 +157,9 @@ class Growth:
 
     wall: float
     samples: list[Sample]
-    cycles: list[CycleSummary]
-    rows: list[Attempt]
-    summary: dict[str, Any]
+    cycles: tuple[CycleSummary, ...]
+    rows: tuple[Attempt, ...]
+    summary: Summary
 
 
 def budget(attempts: int) -> list[str]:
@@ -177,9 +173,11 @@ def grow(words: Sequence[str], directory: Path) -> Growth:
     """Run a search to its end and return what it left."""
     samples, wall = run(words, directory)
     with RunStore(directory / "run.sqlite", read_only=True) as store:
-        cycles, rows = store.cycles(), store.attempts()
+        found = store.read()
     summary = read_summary(directory / "summary.json")
-    return Growth(wall=wall, samples=samples, cycles=cycles, rows=rows, summary=summary)
+    return Growth(
+        wall=wall, samples=samples, cycles=found.cycles, rows=found.attempts, summary=summary
+    )
 
 
 def growth(run: Growth) -> dict[str, Any]:
@@ -188,14 +186,14 @@ def growth(run: Growth) -> dict[str, Any]:
     half = len(cycles) // 2
     first, last = cycles[:half], cycles[len(cycles) - half :]
     ratios: dict[str, float | None] = {stage: ratio(first, last, stage) for stage in STAGES}
-    everything = sum(cycle.seconds for cycle in last) / sum(cycle.seconds for cycle in first)
+    everything = math.fsum(map(whole, last)) / math.fsum(map(whole, first))
     cpu = processor((first, last), rows, samples)
     return {
         "attempts": len(rows),
         "wall_s": round(run.wall, 1),
-        "start_s": round(summary["seconds_start"], 1),
-        "interpreter_and_end_s": round(run.wall - summary["wall_seconds"], 1),
-        "stages_s": {stage: round(summary[f"seconds_{stage}"], 1) for stage in STAGES},
+        "start_s": round(summary.seconds[Stage.start] or 0.0, 1),
+        "interpreter_and_end_s": round(run.wall - (summary.wall_seconds or 0.0), 1),
+        "stages_s": {stage: round(summary.seconds[stage] or 0.0, 1) for stage in STAGES},
         "shares_of_halves": {
             stage: [share(each, stage) for each in (first, last)] for stage in STAGES
         },
@@ -216,11 +214,16 @@ def ratio(
 
 
 def seconds(cycles: Sequence[CycleSummary], stage: Stage) -> float:
-    return math.fsum(getattr(cycle, f"seconds_{stage}") for cycle in cycles)
+    return math.fsum(cycle.seconds.get(stage, 0.0) for cycle in cycles)
+
+
+def whole(cycle: CycleSummary) -> float:
+    """Return the wall time of a cycle."""
+    return math.fsum(cycle.seconds.values())
 
 
 def share(cycles: Sequence[CycleSummary], stage: Stage) -> float:
-    return round(seconds(cycles, stage) / sum(cycle.seconds for cycle in cycles), 4)
+    return round(seconds(cycles, stage) / math.fsum(map(whole, cycles)), 4)
 
 
 def work(cycles: Sequence[CycleSummary], rows: Sequence[Attempt]) -> dict[str, float]:
@@ -235,11 +238,11 @@ def work(cycles: Sequence[CycleSummary], rows: Sequence[Attempt]) -> dict[str, f
         "scores_reused": sum(row.reused_from is not None for row in own),
         "prompt_tokens": sum(row.prompt_tokens for row in own),
         "output_tokens": tokens,
-        "generate_ms_a_token": 1e3 * seconds(cycles, "generate") / tokens,
-        "evaluate_ms_a_network": 1e3 * seconds(cycles, "evaluate") / len(trained),
-        "tune_s_a_cycle": seconds(cycles, "tune") / len(cycles),
-        "screen_ms_an_attempt": 1e3 * seconds(cycles, "screen") / len(own),
-        "record_ms_an_attempt": 1e3 * seconds(cycles, "record") / len(own),
+        "generate_ms_a_token": 1e3 * seconds(cycles, Stage.generate) / tokens,
+        "evaluate_ms_a_network": 1e3 * seconds(cycles, Stage.evaluate) / len(trained),
+        "tune_s_a_cycle": seconds(cycles, Stage.tune) / len(cycles),
+        "screen_ms_an_attempt": 1e3 * seconds(cycles, Stage.screen) / len(own),
+        "record_ms_an_attempt": 1e3 * seconds(cycles, Stage.record) / len(own),
     }
     return {name: round(value, 2) for name, value in figures.items()}
 
@@ -290,7 +293,7 @@ def draw(run: Growth, path: Path) -> None:
     wall, cpu, memory = figure.subplots(1, 3)
     done = list(accumulate((cycle.attempted for cycle in run.cycles), initial=0))
     stages = [
-        list(accumulate((getattr(cycle, f"seconds_{stage}") for cycle in run.cycles), initial=0.0))
+        list(accumulate((cycle.seconds.get(stage, 0.0) for cycle in run.cycles), initial=0.0))
         for stage in STAGES
     ]
     wall.stackplot(done, stages, labels=STAGES, linewidth=0, alpha=0.85)

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< ours
 from deltanas.records import Verdict
 from deltanas.report.metric_names import SUMMARY_KEYS
+=======
+from deltanas.records import Summary, Verdict
+>>>>>>> theirs
 
 SMALL = (
     "protocol.cycles=2",
@@ -59,7 +63,7 @@ def test_the_run_directory_holds_what_it_promises(finished: Path):
 
 def test_the_summary_counts_every_attempt(finished: Path):
     summary = json.loads((finished / "summary.json").read_text())
-    assert tuple(summary) == SUMMARY_KEYS
+    assert tuple(summary) == tuple(Summary.from_flat(summary).flat())
     assert summary["attempted"] == 8
     assert sum(summary["verdicts"].values()) == 8
     assert set(summary["verdicts"]) == {verdict.value for verdict in Verdict}

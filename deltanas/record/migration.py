@@ -18,7 +18,8 @@ def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: 
     Version 4 kept no verdict of a baseline, so it is NULL where the baseline did not train, and
     it kept the seconds of a cycle's stages in columns. `tables` holds today's definitions.
     """
-    pairs = ", ".join(f"'{stage}', seconds_{stage}" for stage in _CYCLE_STAGES)
+    columns = ", ".join(f"seconds_{stage}" for stage in _CYCLE_STAGES)
+    connection.create_function("by_stage", len(_CYCLE_STAGES), _by_stage)
     _replace(
         connection,
         "baselines",
@@ -28,10 +29,15 @@ def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: 
             "reason": f"CASE WHEN proxy_accuracy IS NULL THEN '{UNTOLD}' ELSE '' END",
         },
     )
-    _replace(connection, "cycles", tables["cycles"], {"seconds": f"json_object({pairs})"})
+    _replace(connection, "cycles", tables["cycles"], {"seconds": f"by_stage({columns})"})
     connection.execute(
         "UPDATE meta SET value = ? WHERE key = 'schema_version'", (json.dumps(version),)
     )
+
+
+def _by_stage(*seconds: float) -> str:
+    """Return the JSON of a cycle's seconds; SQLite's own writes 15 digits, too few for some."""
+    return json.dumps(dict(zip(_CYCLE_STAGES, seconds, strict=True)))
 
 
 def _replace(

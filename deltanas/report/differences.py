@@ -26,8 +26,8 @@ FREE = frozenset(
     }
 )
 LIMITED = frozenset(
-    {Verdict.INFRASTRUCTURE, Verdict.TIMED_OUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED}
-)  # how a row ends that met a limit of time or memory: another run may not
+    {Verdict.INFRASTRUCTURE, Verdict.TIMED_OUT, Verdict.OUT_OF_MEMORY, Verdict.KILLED, None}
+)  # how a row ends that met a limit of time or memory, or may have: another run may not
 SHOWN_ROWS = 40
 SHOWN_CHARACTERS = 60
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -124,6 +124,8 @@ def _of_row(name: str, recorded: Fields, replayed: Fields | None) -> Iterator[Di
     limited = any(_limited(row) for row in (recorded, replayed))
     for field, value in recorded.items():
         other = replayed[field]
+        if field in ("verdict", "reason") and recorded["verdict"] is None:
+            continue  # an older run does not tell
         if field == "reason":
             if limited and recorded["verdict"] == replayed["verdict"]:
                 continue  # it tells seconds or bytes

@@ -104,7 +104,7 @@ def main() -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(summary, indent=2) + "\n")
         with RunStore(directory / "run.sqlite", read_only=True) as store:
-            rows += rows_of(arm, seed, store.attempts())
+            rows += rows_of(arm, seed, store.read().attempts)
     rows.sort(key=lambda row: (list(ARMS.values()).index(row["arm"]), row["seed"], row["cycle"]))
     with (HERE / "cycles.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
