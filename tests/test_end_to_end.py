@@ -11,12 +11,7 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< ours
-from deltanas.records import Verdict
-from deltanas.report.metric_names import SUMMARY_KEYS
-=======
 from deltanas.records import Summary, Verdict
->>>>>>> theirs
 
 SMALL = (
     "protocol.cycles=2",

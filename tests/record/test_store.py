@@ -184,7 +184,8 @@ CREATE TABLE cycles (
   seconds_screen REAL NOT NULL, seconds_evaluate REAL NOT NULL, seconds_tune REAL NOT NULL,
   seconds_record REAL NOT NULL, PRIMARY KEY (cycle)) STRICT;
 INSERT INTO cycles VALUES
-  (0, 2, 1, 0, 0, 0, 0.5, 0.5, NULL, 6.0, NULL, NULL, NULL, NULL, 1.0, 2.0, 3.0, 0.1 + 0.2, 5.0, 6.0);
+  (0, 2, 1, 0, 0, 0, 0.5, 0.5, NULL, 6.0, NULL, NULL, NULL, NULL,
+   1.0, 2.0, 3.0, 0.1 + 0.2, 5.0, 6.0);
 UPDATE meta SET value = '4' WHERE key = 'schema_version';
 """
 
