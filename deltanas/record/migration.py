@@ -16,7 +16,8 @@ def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: 
     """Bring a file of schema version 4 to `version`, in the caller's transaction.
 
     Version 4 kept no verdict of a baseline, so it is NULL where the baseline did not train, and
-    it kept the seconds of a cycle's stages in columns. `tables` holds today's definitions.
+    it kept the seconds of a cycle's stages in columns and the executor's name, which was always
+    the same, in the configuration. `tables` holds today's definitions.
     """
     columns = ", ".join(f"seconds_{stage}" for stage in _CYCLE_STAGES)
     connection.create_function("by_stage", len(_CYCLE_STAGES), _by_stage)
@@ -30,9 +31,13 @@ def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: 
         },
     )
     _replace(connection, "cycles", tables["cycles"], {"seconds": f"by_stage({columns})"})
-    connection.execute(
-        "UPDATE meta SET value = ? WHERE key = 'schema_version'", (json.dumps(version),)
-    )
+    meta = {"schema_version": json.dumps(version)}
+    for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'config'"):
+        config = json.loads(text)
+        config.get("executor", {}).pop("name", None)
+        meta["config"] = json.dumps(config)
+    for key, value in meta.items():
+        connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
 
 
 def _by_stage(*seconds: float) -> str:

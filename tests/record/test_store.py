@@ -197,6 +197,7 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
     file = tmp_path / "run.sqlite"
     with RunStore(file) as store:
         store.append(make_attempt())
+        store.set_meta("config", {"executor": {"name": "local", "device": "cpu"}})
     recipe = json.dumps(asdict(baseline.recipe))
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(VERSION_4.replace("{recipe}", recipe))
@@ -204,6 +205,7 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
     with RunStore(file, read_only=read_only) as store:
         run = store.read()
     assert run.attempts == (make_attempt(),)
+    assert run.meta["config"] == {"executor": {"device": "cpu"}}
     good, bad = run.baselines
     assert (good.verdict, good.baseline.proxy_accuracy, good.reason) == (Verdict.TRAINED, 0.5, "")
     assert (bad.verdict, bad.baseline.proxy_accuracy) == (None, None)
