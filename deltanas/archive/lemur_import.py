@@ -179,7 +179,7 @@ def _write_networks(
     first: dict[str, str] = {}
     complete = 0
     for (name, number), network in zip(network_ids.items(), networks, strict=True):
-        original = first.setdefault(network.fingerprint, name)
+        original = first.setdefault(network.fingerprint or name, name)
         complete += network.interface_ok
         connection.execute(
             "INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
