@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 
 FROZEN = ("train_setup", "learn", "supported_hyperparameters")  # not architecture: never edited
 _LONG_STRING = re.compile(r"""'''|\"{3}|['"].*\\\n""")  # may begin on lines with such
@@ -17,30 +18,27 @@ def strip_comments(code: str) -> str:
 
     Raises SyntaxError when the code does not parse.
     """
-    return stripped(code)[0]
+    return stripped(code, ast.parse(code))
 
 
-def stripped(code: str) -> tuple[str, ast.Module]:
-    """Return what `strip_comments` does, and its syntax tree with the positions of `code`."""
+def stripped(code: str, tree: ast.Module) -> str:
+    """Return what `strip_comments` does, for code with its syntax tree as the parser made it."""
     lines = code.replace("\r\n", "\n").split("\n")  # as the parser counts them
-    tree = ast.parse(code)
     for owner in _with_docstring(tree):
         docstring, *others = owner.body
         first, last = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
         if lines[first][: docstring.col_offset].strip() or (others and others[0].lineno == last):
             continue  # "class A: 'text'" and "'text'; a = 1" on one line: left alone
         lines[first:last] = [""] * (last - first)
-        owner.body = others
         if not others and not isinstance(owner, ast.Module):
             lines[first] = " " * docstring.col_offset + "pass"
-            owner.body = [ast.Pass()]
     inside_string = _cut_comments(lines)
     kept = (
         line if row in inside_string else line.rstrip()
         for row, line in enumerate(lines)
         if line.strip() or row in inside_string
     )
-    return "".join(f"{line}\n" for line in kept), tree
+    return "".join(f"{line}\n" for line in kept)
 
 
 def fingerprint(code: str) -> str:
@@ -48,10 +46,27 @@ def fingerprint(code: str) -> str:
 
     Raises SyntaxError when the code does not parse.
     """
-    tree = ast.parse(code)
+    return tree_fingerprint(ast.parse(code))
+
+
+def tree_fingerprint(tree: ast.Module) -> str:
+    """Return the `fingerprint` of code by its syntax tree, and take the docstrings out of that."""
     for owner in _with_docstring(tree):
         owner.body = owner.body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:32]
+
+
+def statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the module and each statement in it, at any depth, in a tenth of `ast.walk`'s time.
+
+    Exception handlers and cases count as statements; expressions are left out.
+    """
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            nodes.extend(getattr(node, block, ()))
 
 
 def frozen_lines(code: str) -> frozenset[int]:
@@ -69,21 +84,15 @@ def frozen_lines(code: str) -> frozenset[int]:
 
 def _with_docstring(tree: ast.Module) -> list[ast.Module | ast.ClassDef | ast.FunctionDef]:
     """Return every module, class and function whose body starts with a docstring."""
-    found: list[ast.Module | ast.ClassDef | ast.FunctionDef] = []
-    nodes: list[ast.AST] = [tree]
-    while nodes:  # through statements only: no expression holds a docstring
-        node = nodes.pop()
-        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
-            nodes.extend(getattr(node, block, ()))
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-            and isinstance(node.body[0].value, ast.Constant)
-            and isinstance(node.body[0].value.value, str)
-        ):
-            found.append(node)
-    return found
+    return [
+        node
+        for node in statements(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+        and isinstance(node.body[0].value, ast.Constant)
+        and isinstance(node.body[0].value.value, str)
+    ]
 
 
 def _cut_comments(lines: list[str]) -> set[int]:

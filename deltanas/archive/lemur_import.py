@@ -10,18 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import SCHEMA, VERSION, family_of, read_meta
 from deltanas.archive.lemur_networks import NetworkText, examined
-from deltanas.archive.lemur_wheel import (
-    Statistics,
-    Wheel,
-    listing,
-    opened,
-    recipe_columns,
-    trials,
-)
+from deltanas.archive.lemur_wheel import Statistics, listing, opened, recipe_columns, trials
 
 Progress = Callable[[str, int, int], None]  # "trials" or "networks", done, in all
 
@@ -185,7 +179,7 @@ def _write_networks(
     first: dict[str, str] = {}
     complete = 0
     for (name, number), network in zip(network_ids.items(), networks, strict=True):
-        original = first.setdefault(network.fingerprint, name)
+        original = first.setdefault(network.fingerprint or name, name)
         complete += network.interface_ok
         connection.execute(
             "INSERT INTO networks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -211,7 +205,7 @@ def _write_networks(
 
 def _write_trials(
     connection: sqlite3.Connection,
-    archive: Wheel,
+    archive: ZipFile,
     statistics: list[Statistics],
     network_ids: dict[str, int],
     report: Progress,

@@ -80,10 +80,17 @@ def test_equal_syntax_trees_are_duplicates_of_the_first_by_name(
 def test_code_that_does_not_parse_is_kept_but_has_no_source(
     networks: dict[str, str], make_wheel: Callable[..., Path], tmp_path: Path
 ) -> None:
-    networks["ga-4"] = "def broken(:\n"
+    networks |= {"ga-4": "def broken(:\n", "ga-5": "def broken(\n"}
     path = tmp_path / "lemur.sqlite"
     import_wheel(make_wheel(), path, expected=None)
-    assert query(path, "SELECT lines, interface_ok FROM networks WHERE name = 'ga-4'") == [(0, 0)]
+    columns = "lines, interface_ok, duplicate_of, code"
+    rows = query(
+        path,
+        f"SELECT {columns} FROM networks JOIN texts USING (network_id) WHERE fingerprint = ''",
+    )
+    assert rows == [
+        (0, 0, None, zlib.compress(networks[name].encode())) for name in ("ga-4", "ga-5")
+    ]
     assert "ga-4" not in {network.name for network in LemurArchive(path).all_networks()}
 
 
