@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -63,8 +64,9 @@ def resume(directory: Path) -> None:
 
 
 def _search(config: Config, directory: Path) -> None:
+    began = time.perf_counter()
     from rich.console import Console
 
     from deltanas.search.run import run_search
 
-    run_search(config, directory, Console())
+    run_search(config, directory, Console(), began=began)

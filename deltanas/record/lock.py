@@ -27,7 +27,7 @@ def held(store: Path) -> Iterator[None]:
     path = store.with_suffix(".lock")
     if not path.parent.is_dir():  # filelock would make it
         raise LockError(f"{path.parent} cannot hold a run: No such file or directory")
-    lock = FileLock(path, blocking=False)
+    lock = FileLock(path, timeout=0.5)  # a reader may hold it for a moment
     try:
         lock.acquire()
     except Timeout as error:

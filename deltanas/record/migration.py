@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-OLDEST = 4  # schema version that can still be read
+MIGRATED = 4  # the one older schema version that is brought up to date
 
 _CYCLE_STAGES = ("baselines", "generate", "screen", "evaluate", "tune", "record")
 UNTOLD = "not recorded by the version that made this run"

@@ -44,11 +44,11 @@ class RunStore:
                 resources.enter_context(_writer_lock(path))
             try:
                 connection = _connect(path, read_only)
-                if read_only and _version(connection) == migration.OLDEST:
+                if read_only and _version(connection) == migration.MIGRATED:
                     connection = _in_memory(connection)
                 resources.enter_context(closing(connection))
                 _prepare(connection, path, read_only)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ValueError) as error:
                 raise RunStoreError(f"{path} cannot be used as a run's file: {error}") from error
             self._connection = connection
             self._resources = resources.pop_all()
@@ -101,8 +101,8 @@ class RunStore:
 
     def set_meta(self, key: str, value: object) -> None:
         """Store one JSON value about the run (id, configuration, versions); the last counts."""
-        text = json.dumps(value, allow_nan=False)
         with self._transaction(f"meta {key}"):
+            text = json.dumps(value, allow_nan=False)
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, text))
 
     def add_seconds(self, key: str, seconds: float) -> None:
@@ -112,19 +112,22 @@ class RunStore:
     def meta(self, key: str) -> Any:
         """Return one JSON value about the run, or None where it was never set."""
         query = "SELECT value FROM meta WHERE key = ?"
-        row = self._connection.execute(query, (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        with self._reading():
+            row = self._connection.execute(query, (key,)).fetchone()
+            return None if row is None else json.loads(row[0])
 
     def read(self) -> Run:
         """Return everything that the file holds."""
-        meta = self._connection.execute("SELECT key, value FROM meta").fetchall()
+        with self._reading():
+            pairs = self._connection.execute("SELECT key, value FROM meta").fetchall()
+            meta = {key: json.loads(value) for key, value in pairs}
         return Run(
             attempts=tuple(self.attempts()),
             cycles=tuple(self.cycles()),
             baselines=tuple(self.baselines()),
             finalists=tuple(self.finalists()),
             repeats=tuple(self.repeats()),
-            meta={key: json.loads(value) for key, value in meta},
+            meta=meta,
         )
 
     def attempts(self) -> list[Attempt]:
@@ -145,15 +148,24 @@ class RunStore:
 
     def baselines(self) -> list[UsedBaseline]:
         """Return every baseline, in the order they were added."""
-        rows = self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
-        return [used_baseline(row) for row in rows]
+        with self._reading():
+            rows = self._connection.execute("SELECT * FROM baselines ORDER BY rowid")
+            return [used_baseline(row) for row in rows]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say which file is damaged, whatever is wrong with it."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise RunStoreError(f"{self.path} cannot be read: {error}") from error
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[None]:
         """Commit as a whole or not at all, and name the row that was refused."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
         except sqlite3.OperationalError as error:  # of the disk, not of the row
             raise RunStoreError(
@@ -169,7 +181,8 @@ class RunStore:
 
     def _read(self, table: str, kind: type[T], order: str) -> list[T]:
         query = f"SELECT {', '.join(column_names(kind))} FROM {table} ORDER BY {order}"
-        return [from_row(kind, row) for row in self._connection.execute(query)]
+        with self._reading():
+            return [from_row(kind, row) for row in self._connection.execute(query)]
 
 
 @contextmanager
@@ -220,7 +233,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
             connection.execute("INSERT INTO meta VALUES (?, ?)", version)
         return
     found = _version(connection)
-    if found == migration.OLDEST:
+    if found == migration.MIGRATED:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             migration.upgrade(connection, definitions(), schema.VERSION)

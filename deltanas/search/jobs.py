@@ -6,23 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from deltanas.config.schema import Config
-from deltanas.records import Attempt, Candidate, Job, Recipe, Refused, Slot, Verdict
+from deltanas.records import Attempt, Candidate, Job, Recipe, Refused, Slot
 from deltanas.screen.duplicates import Duplicates
+from deltanas.search.judging import IN_JAIL
 from deltanas.search.memory import Memory
-
-IN_JAIL = frozenset(  # verdicts of networks that passed the gates
-    {
-        Verdict.BUILD,
-        Verdict.SHAPE,
-        Verdict.TOO_LARGE,
-        Verdict.DIVERGED,
-        Verdict.OUT_OF_MEMORY,
-        Verdict.TIMED_OUT,
-        Verdict.KILLED,
-        Verdict.TRAINED,
-        Verdict.INFRASTRUCTURE,
-    }
-)
 
 
 def training_job(

@@ -19,6 +19,20 @@ from deltanas.records import (
     Verdict,
 )
 
+IN_JAIL = frozenset(  # verdicts of networks that passed the gates
+    {
+        Verdict.BUILD,
+        Verdict.SHAPE,
+        Verdict.TOO_LARGE,
+        Verdict.DIVERGED,
+        Verdict.OUT_OF_MEMORY,
+        Verdict.TIMED_OUT,
+        Verdict.KILLED,
+        Verdict.TRAINED,
+        Verdict.INFRASTRUCTURE,
+    }
+)
+
 
 def judge(
     slot: Slot,

@@ -50,15 +50,19 @@ class Search:
 
     def _cycle(self, cycle: int) -> CycleSummary:
         slots = self.slots.choose(cycle)
+        finished = self.journal.cycle(cycle)
+        if finished and not all(self.journal.row(slot.name) for slot in slots):
+            raise SearchError(f"cycle {cycle} is stored as finished, and rows of it are missing")
         proposals = self._proposals(cycle, slots)
         rows = sorted(self._rows(cycle, slots, proposals), key=lambda row: row.slot)
         with self.stages.show(Stage.tune, f"cycle {cycle}: tune"):
             self.lessons.collect(slots, rows)
-            finished = self.journal.cycle(cycle)
-            if finished is not None:
+            if finished:
                 self.lessons.recall(finished)
-                return finished
-            tuned = self.lessons.tune(cycle)
+            tuned = None if finished else self.lessons.tune(cycle)
+        if finished:
+            self.stages.clock.book(Stage.record)  # it is recalled, not made
+            return finished
         summary = summarise_cycle(
             cycle,
             rows,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from deltanas.records import Attempt, Baseline, Evaluation, Recipe, Slot
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.search.judging import evaluation_of
+from deltanas.search.judging import IN_JAIL, evaluation_of
 
 Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
 
@@ -58,7 +58,7 @@ class Memory:
 
     def add_row(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
         """Take note of a row, its score, and of the baseline that it becomes, if any."""
-        if not row.reused_from:
+        if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:
                 self.equal[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)

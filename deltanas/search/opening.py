@@ -32,7 +32,6 @@ from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
 from deltanas.search.memory import Memory
 from deltanas.search.needs import llm_needs
-from deltanas.search.parents import Balanced
 from deltanas.search.parts import (
     fitting,
     open_archive,
@@ -40,6 +39,7 @@ from deltanas.search.parts import (
     open_images,
     open_pools,
     open_proposer,
+    open_selector,
     open_tracker,
 )
 from deltanas.search.slots import Slots
@@ -101,11 +101,11 @@ def opened(
             with progress:
                 pairs = static_corpus(config, archive, fit, tuner, progress)
         _describe(store, directory.name, plain)
+        store.set_meta("novelty", novelty_index(config).definition)
         _describe_rooms(store, data, executor, pools, fit)
         store.set_meta("left_out", left_out)
         store.set_meta("llm", llm)
         _announce(console, config, archive.name, pools, fit, executor, left_out)
-        tracker.start(directory.name, plain)
         lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
         bars = {
             one.name: Bar(
@@ -124,6 +124,7 @@ def opened(
             progress=progress,
         )
         study = Study(config=config, store=store, executor=executor, stages=search.stages)
+        tracker.start(directory.name, plain)  # last: from here on it is the caller's to finish
         yield Opened(search=search, study=study, store=store, tracker=tracker, progress=progress)
 
 
@@ -146,7 +147,7 @@ def assembled(
     stages = Stages(bars=progress)
     slots = Slots(
         config=config,
-        selectors={name: Balanced() for name in pools},
+        selectors={name: open_selector() for name in pools},
         proposer=proposer,
         executor=executor,
         memory=memory,
@@ -176,15 +177,19 @@ def novelty_index(config: Config) -> NoveltyIndex:
 
 
 def check_novelty(store: RunStore, config: Config, directory: Path) -> None:
-    """Store what similarity means in this run. Raises ConfigError where it meant another thing."""
+    """Raise ConfigError where similarity meant another thing in the run, or may have."""
     ours = novelty_index(config).definition
     theirs = store.meta("novelty")
+    if theirs is None and store.attempts():
+        raise ConfigError(
+            f"{directory} does not tell how it measured novelty, as an earlier version made it;"
+            " it can be reported and replayed, but not gone on with"
+        )
     if theirs is not None and theirs != ours:
         raise ConfigError(
             f"{directory} measured novelty as {theirs}, this program measures it as {ours};"
             " similarities do not compare, so the run cannot go on here"
         )
-    store.set_meta("novelty", ours)
 
 
 def _check_corpus(config: Config) -> None:

@@ -25,6 +25,7 @@ from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.records import Baseline
 from deltanas.report.console import TaskProgress, say
 from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
+from deltanas.search.parents import Balanced, Selector
 from deltanas.tune.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -178,6 +179,11 @@ def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
         seed=config.seed,
         gradient_checkpointing=config.llm.checkpointing,
     )
+
+
+def open_selector() -> Selector:
+    """Return what chooses the parents of a data set."""
+    return Balanced()
 
 
 def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:

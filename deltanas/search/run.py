@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def run_search(config: Config, directory: Path, console: Console) -> None:
+def run_search(config: Config, directory: Path, console: Console, *, began: float) -> None:
     """Run one search in its directory, or go on with it, and print the directory at the end.
+
+    `began` is what `time.perf_counter` said when the program began to load the rooms.
 
     Raises UserError for whatever the user can mend, and KeyboardInterrupt, after the summary of
     what is there was written, where that is what ended it.
     """
-    began = time.perf_counter()
     try:
         with opened(config, directory, console) as run:
-            run.store.add_seconds("seconds_start", time.perf_counter() - began)
-            began -= run.store.meta("wall_seconds") or 0.0
             summary = None  # of a run that breaks off
             try:
+                run.store.add_seconds("seconds_start", time.perf_counter() - began)
+                began -= run.store.meta("wall_seconds") or 0.0
                 interrupted = _walk(run, began, console)
                 summary = _conclude(config, run, directory, console)
                 run.store.set_meta("finished", not interrupted)
@@ -61,13 +62,13 @@ def _walk(run: Opened, began: float, console: Console) -> bool:
                 run.tracker.log_cycle(summary)
                 run.store.set_meta("wall_seconds", time.perf_counter() - began)
             run.study.run()
+        interrupted = False
     except KeyboardInterrupt:
         run.search.executor.close()
         console.print("interrupted: writing the summary of what is there")
-        return True
-    finally:
-        run.store.set_meta("wall_seconds", time.perf_counter() - began)
-    return False
+        interrupted = True
+    run.store.set_meta("wall_seconds", time.perf_counter() - began)
+    return interrupted
 
 
 def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> Summary:

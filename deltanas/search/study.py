@@ -27,11 +27,18 @@ class Study:
 
     def run(self) -> None:
         """Train the finalists and the repeats, and store how they ended and what that took."""
+        before = math.fsum(self.stages.clock.take().values())  # since the last cycle that was made
+        self.store.add_seconds("seconds_start", before)
         try:
             self._run()
-        finally:
-            spent = math.fsum(self.stages.clock.take().values())
-            self.store.add_seconds("seconds_study", spent)
+        except KeyboardInterrupt:
+            self._book()
+            raise
+        self._book()
+
+    def _book(self) -> None:
+        spent = math.fsum(self.stages.clock.take().values())
+        self.store.add_seconds("seconds_study", spent)
 
     def _run(self) -> None:
         protocol = self.config.protocol

@@ -16,7 +16,7 @@ from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Bar
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
-from deltanas.search.opening import assembled, check_novelty
+from deltanas.search.opening import assembled, check_novelty, novelty_index
 from deltanas.search.slots import SearchError
 from tests.fakes import (
     InlineExecutor,
@@ -296,6 +296,7 @@ def test_the_whole_network_is_taken_where_that_is_asked_for() -> None:
 def test_a_run_whose_novelty_meant_another_thing_does_not_go_on(tmp_path: Path) -> None:
     with RunStore(tmp_path / "run.sqlite") as store:
         check_novelty(store, configured(), tmp_path)
+        store.set_meta("novelty", novelty_index(configured()).definition)
         check_novelty(store, configured(), tmp_path)
         store.set_meta("novelty", store.meta("novelty") | {"scheme": "legacy"})
         with pytest.raises(ConfigError, match=r"'scheme': 'legacy'.* measures it as .*'affine32'"):

@@ -71,7 +71,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(module, "opened", opened)
         try:
-            run_search(settled(configured()), tmp_path, Console(file=io.StringIO()))
+            run_search(settled(configured()), tmp_path, Console(file=io.StringIO()), began=0.0)
         finally:
             tracker.files = {path.name for path in tmp_path.iterdir()}
         return tracker
