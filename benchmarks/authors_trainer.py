@@ -34,6 +34,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -110,7 +111,9 @@ def write_cifar10(folder: Path) -> None:
 
 
 def our_data(folder: Path) -> ImageData:
-    class CIFAR10(torchvision.datasets.CIFAR10):  # the real class, without checksums
+    class CIFAR10(torchvision.datasets.CIFAR10):  # type: ignore[misc]
+        """The real class, without checksums."""
+
         train_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.train_list]
         test_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.test_list]
         meta = {**torchvision.datasets.CIFAR10.meta, "md5": None}
@@ -146,7 +149,8 @@ def ours(
         test_labels=data.test_labels[: -(-images // 5)],
     )
     recipe = recipe_at(pixels)
-    limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 8.0}
+    limits: dict[str, Any] = {"max_parameters": 10**9, "max_macs": 10**12}
+    limits |= {"timeout_s": 3600.0, "memory_gb": 8.0}
     with LocalExecutor(few, device=device, workers=1, **limits) as executor:
         (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
         if warm.verdict is not Verdict.TRAINED:
@@ -190,18 +194,18 @@ def floor_s(code: str, pixels: int, device: str) -> float:
     def step() -> float:
         optimizer.zero_grad()
         loss = F.cross_entropy(network(images), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.item()
 
     def answer() -> float:
         with torch.no_grad():
-            return network(images).sum().item()
+            return float(network(images).sum())
 
     clock = time.perf_counter if device == "cuda" else time.process_time
     total = 0.0
     for work, count in ((step, TRAIN), (answer, TEST)):
-        times = []
+        times: list[float] = []
         while len(times) < 3 or (sum(times) < FLOOR_S and len(times) < 200):
             began = clock()
             work()

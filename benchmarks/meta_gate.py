@@ -200,6 +200,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=300)
     count = parser.parse_args().networks
+    settings = environment(threads=1)
+    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     try:
         known = LemurArchive().baselines(dataset="cifar10")
     except ArchiveError as error:
@@ -235,7 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    settings = environment(threads=1)
-    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     main()
