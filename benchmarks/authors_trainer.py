@@ -40,7 +40,7 @@ import numpy as np
 import platformdirs
 import torch
 import torchvision
-from results import commit, read, write
+from results import COMMIT, read, write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.evaluate import ImageData, LocalExecutor
@@ -337,7 +337,7 @@ def main() -> None:
             theirs = options.folder / f"site/ab/nn/nn/{NETWORKS.get(network)}.py"
             code = (CNN if network == "cnn" else theirs).read_text()
             found = cell(authors, data, code, int(pixels), options.rounds, device)
-            figures[each] = {**found, "commit": commit()}
+            figures[each] = {**found, "commit": COMMIT}
             print(
                 f"{each:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
                 f"{found['bare_per_hour']:>10.1f}{found['linted_per_hour']:>10.1f}"

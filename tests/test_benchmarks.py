@@ -1,4 +1,4 @@
-"""The benchmarks: every script starts."""
+"""The benchmarks: every script starts, and results name the commit that they measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from benchmarks.results import commit
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -36,3 +40,35 @@ def test_every_script_imports_and_gives_help() -> None:
     assert found.returncode == 0, found.stderr
     programs = [path.name for path in scripts if "ArgumentParser" in path.read_text()]
     assert [line.split()[1] for line in found.stdout.splitlines() if "usage:" in line] == programs
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A committed checkout with a measured file, a result and a text."""
+    for name in ("deltanas/search.py", "benchmarks/results/speed.json", "README.md"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "dirty"),
+    [
+        ("deltanas/search.py", True),
+        ("conf/new.yaml", True),
+        ("benchmarks/results/speed.json", False),
+        ("README.md", False),
+    ],
+)
+def test_a_commit_is_dirty_where_what_is_measured_differs(
+    checkout: Path, name: str, dirty: bool
+) -> None:
+    path = checkout / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("changed")
+    assert commit(checkout).endswith("-dirty") is dirty
+    assert len(commit(checkout).removesuffix("-dirty")) == 12
