@@ -15,7 +15,7 @@ from results import read
 def rows() -> Iterator[tuple[str, str, str, str]]:
     """Yield question, goal, figure, and the script that measures it."""
     evaluation = read("evaluation")
-    parts, ratios = evaluation["parts_ms"], evaluation["loop_ratios"]
+    parts, loops = evaluation["parts_ms"], evaluation["loop_ratios"]
     yield (
         "a candidate besides its own work",
         "50 ms",
@@ -27,8 +27,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     yield (
         "seconds of training, as a multiple of a bare loop on resident batches",
         "1.1",
-        ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in ratios.items())
-        + f" (Trainer: up to {max(each['trainer'] for each in ratios.values()):.2f})",
+        ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in loops.items())
+        + f" (Trainer: up to {max(each['trainer'] for each in loops.values()):.2f})",
         "evaluation",
     )
     groups = read("meta_gate")["groups"]
@@ -52,20 +52,19 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "candidates an hour, as a multiple of LEMUR's own trainer"
         " (in brackets the most that a data path can reach)",
         "7.5 for a tiny CNN at 32 px",
-        "; ".join(
-            f"{network} {', '.join(ratios)}" for network, ratios in by_network(cells).items()
-        ),
+        "; ".join(f"{network} {', '.join(each)}" for network, each in by_network(cells).items()),
         "authors_trainer",
     )
     sides = read("generation")["sides"]
-    new, known = sides["+ shared + forced"], sides["+ known grammars"]
-    single, reading = sides["batch 32 + forced"], sides["reading prompts"]
+    new, known = sides["lock, siblings"], sides["lock, known, siblings"]
     yield (
-        "deltas a second at batch 32, as a multiple of transformers at batch 1",
+        "deltas a second at batch 32 under a grammar, as a multiple of transformers' `generate`,"
+        " which has none, at batch 1 (in brackets at batch 32 with as many siblings)",
         "8",
-        f"{known['deltas_ratio']:.1f} with 4 siblings a prompt, {new['deltas_ratio']:.1f} where"
-        f" their baselines are new; {single['deltas_ratio']:.1f} without siblings, where reading"
-        f" the prompts alone is {reading['deltas_ratio']:.1f}",
+        f"{ratios(known)} with 4 siblings a prompt, {ratios(new)} where their baselines are new;"
+        f" {ratios(sides['lock'])} without siblings, where reading the prompts alone is"
+        f" {ratios(sides['reading prompts'])}; without a grammar {ratios(sides['free, siblings'])}"
+        f" and {ratios(sides['free'])}",
         "generation",
     )
     yield (
@@ -127,6 +126,11 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f"{growth['cpu_last_half_by_first']:.3f}",
         "whole_run",
     )
+
+
+def ratios(side: dict[str, float]) -> str:
+    """Return how many times as fast as `generate` a side is, at batch 1 and (in brackets) 32."""
+    return f"{side['deltas_ratio_to_batch_1']:.1f} ({side['deltas_ratio_to_batch_32']:.1f})"
 
 
 def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
