@@ -8,12 +8,15 @@ Reads benchmarks/results/*.json; every row says which script wrote its figure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from results import read
 
+Row = tuple[str, str, str, str]  # question, goal, figure, and the script that measures it
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yield question, goal, figure, and the script that measures it."""
+
+def candidates() -> Iterator[Row]:
+    """Yield what evaluating a candidate costs."""
     evaluation = read("evaluation")
     parts, loops = evaluation["parts_ms"], evaluation["loop_ratios"]
     yield (
@@ -55,6 +58,10 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "; ".join(f"{network} {', '.join(each)}" for network, each in by_network(cells).items()),
         "authors_trainer",
     )
+
+
+def generation() -> Iterator[Row]:
+    """Yield how fast deltas are written."""
     sides = read("generation")["sides"]
     new, known = sides["lock, siblings"], sides["lock, known, siblings"]
     yield (
@@ -80,17 +87,25 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {new['constraint_share']:.0%} where baselines are new",
         "generation",
     )
-    tuning = read("tuning")["embedded"]
+
+
+def tuning() -> Iterator[Row]:
+    """Yield how fast LoRA is."""
+    found = read("tuning")["embedded"]
     yield (
         "LoRA tokens a second, packed, as a multiple of padded",
         "2",
         ", ".join(
             f"{each['packed_over_padded']:.1f} with {each['pairs_a_prompt']} to a prompt"
-            for each in tuning
+            for each in found
         )
-        + f"; unshared, padding is {tuning[0]['padding']:.0%}",
+        + f"; unshared, padding is {found[0]['padding']:.0%}",
         "tuning",
     )
+
+
+def archives() -> Iterator[Row]:
+    """Yield what baselines and their novelty cost."""
     archive = read("archive")["found"]
     if "import_cpu_s" in archive:  # with --wheel
         yield (
@@ -112,6 +127,10 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {archive['novelty_bytes'] / 1e6:.0f} MB",
         "archive",
     )
+
+
+def runs() -> Iterator[Row]:
+    """Yield what a whole run costs."""
     whole = read("whole_run")
     start, growth = whole["start"], whole["growth"]
     yield (
@@ -146,7 +165,8 @@ def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
 
 def main() -> None:
     print("| | goal | measured | benchmarks/ |\n|---|---|---|---|")
-    for question, goal, figure, script in rows():
+    rows = chain(candidates(), generation(), tuning(), archives(), runs())
+    for question, goal, figure, script in rows:
         print(f"| {question} | {goal} | {figure} | `{script}.py` |")
 
 
