@@ -44,7 +44,7 @@ bench: $(READY)  ## Measure what a CPU can, into benchmarks/results, in 11 minut
 	$(BIN)/python benchmarks/meta_gate.py --networks 60
 
 bench-gpu: $(READY)  ## Measure a GPU: a 7B LLM's sizes, and candidates against LEMUR's trainer
-	$(BIN)/python benchmarks/generation.py --gpu
+	$(BIN)/python benchmarks/generation_gpu.py
 	$(BIN)/python benchmarks/tuning.py --gpu
 	$(BIN)/python benchmarks/authors_trainer.py --gpu
 

@@ -34,12 +34,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
 import torch
 import torchvision
-from results import commit, read, write
+from results import COMMIT, read, write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.evaluate import ImageData, LocalExecutor
@@ -48,7 +49,7 @@ from deltanas.evaluate.images.sources import SOURCES
 from deltanas.evaluate.inside.network import build, load_class
 from deltanas.evaluate.jail.syscalls import PR_SET_THP_DISABLE, prctl
 from deltanas.evaluate.worker import environment
-from deltanas.records import Job, Recipe, Verdict
+from deltanas.records import Job, Precision, Recipe, Verdict
 
 AUTHORS = ("nn-dataset==2.1.2", "radon~=6.0.1", "pylint~=3.3.3", "pandas")
 NETWORKS = {  # of 200 LEMUR networks drawn at random, by multiply-accumulates at 32 pixels
@@ -110,7 +111,9 @@ def write_cifar10(folder: Path) -> None:
 
 
 def our_data(folder: Path) -> ImageData:
-    class CIFAR10(torchvision.datasets.CIFAR10):  # the real class, without checksums
+    class CIFAR10(torchvision.datasets.CIFAR10):  # type: ignore[misc]
+        """The real class, without checksums."""
+
         train_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.train_list]
         test_list = [[name, None] for name, _ in torchvision.datasets.CIFAR10.test_list]
         meta = {**torchvision.datasets.CIFAR10.meta, "md5": None}
@@ -146,14 +149,15 @@ def ours(
         test_labels=data.test_labels[: -(-images // 5)],
     )
     recipe = recipe_at(pixels)
-    limits = {"max_parameters": 10**9, "max_macs": 10**12, "timeout_s": 3600.0, "memory_gb": 8.0}
+    limits: dict[str, Any] = {"max_parameters": 10**9, "max_macs": 10**12}
+    limits |= {"timeout_s": 3600.0, "memory_gb": 8.0}
     with LocalExecutor(few, device=device, workers=1, **limits) as executor:
         (warm,) = executor.map([Job(job_id="warm", code=code, recipe=recipe, epochs=0)])
         if warm.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not build: {warm.reason}")
         began = spent(device)
         job = Job(job_id="timed", code=code, recipe=recipe, channels_last=half)
-        job = replace(job, precision="bfloat16") if half else job
+        job = replace(job, precision=Precision.bfloat16) if half else job
         (found,) = executor.map([job])
         if found.verdict is not Verdict.TRAINED:
             raise RuntimeError(f"the network does not train: {found.reason}")
@@ -190,18 +194,18 @@ def floor_s(code: str, pixels: int, device: str) -> float:
     def step() -> float:
         optimizer.zero_grad()
         loss = F.cross_entropy(network(images), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.item()
 
     def answer() -> float:
         with torch.no_grad():
-            return network(images).sum().item()
+            return float(network(images).sum())
 
     clock = time.perf_counter if device == "cuda" else time.process_time
     total = 0.0
     for work, count in ((step, TRAIN), (answer, TEST)):
-        times = []
+        times: list[float] = []
         while len(times) < 3 or (sum(times) < FLOOR_S and len(times) < 200):
             began = clock()
             work()
@@ -333,7 +337,7 @@ def main() -> None:
             theirs = options.folder / f"site/ab/nn/nn/{NETWORKS.get(network)}.py"
             code = (CNN if network == "cnn" else theirs).read_text()
             found = cell(authors, data, code, int(pixels), options.rounds, device)
-            figures[each] = {**found, "commit": commit()}
+            figures[each] = {**found, "commit": COMMIT}
             print(
                 f"{each:<11}{found['images']:>7}{found['ours_per_hour']:>12.1f}"
                 f"{found['bare_per_hour']:>10.1f}{found['linted_per_hour']:>10.1f}"

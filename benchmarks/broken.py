@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 FIXED = ("train_setup", "learn", "supported_hyperparameters")  # where no candidate may edit
-Edit = Callable[[], None]
+Edit = Callable[[], object]
 
 
 def broken(code: str, kind: str, rng: Random) -> str:
@@ -29,13 +30,13 @@ def _shapes(tree: ast.Module, rng: Random) -> Iterator[Edit]:
             for one in numbers:
                 if isinstance(one, ast.Constant) and type(one.value) is int and one.value > 1:
                     value = rng.choice((one.value + 1, one.value - 1, 2 * one.value))
-                    yield lambda one=one, value=value: setattr(one, "value", value)
+                    yield partial(setattr, one, "value", value)
             if len({ast.dump(one) for one in node.args[:2]}) == 2:
                 swapped = [node.args[1], node.args[0], *node.args[2:]]
-                yield lambda node=node, swapped=swapped: setattr(node, "args", swapped)
+                yield partial(setattr, node, "args", swapped)
         elif isinstance(node, ast.FunctionDef) and len(node.body) > 1:
             at = rng.randrange(len(node.body))
-            yield lambda node=node, at=at: node.body.pop(at)
+            yield partial(node.body.pop, at)
 
 
 def _names(tree: ast.Module, rng: Random) -> Iterator[Edit]:
@@ -48,7 +49,7 @@ def _names(tree: ast.Module, rng: Random) -> Iterator[Edit]:
                 name = getattr(node, field)
                 other = rng.choice([*(one for one in known if one != name), f"{name}s"])
                 new = rng.choice((f"{name[:-1]}_", other))
-                yield lambda node=node, field=field, new=new: setattr(node, field, new)
+                yield partial(setattr, node, field, new)
 
 
 def _interface(tree: ast.Module, rng: Random) -> Iterator[Edit]:
@@ -56,22 +57,22 @@ def _interface(tree: ast.Module, rng: Random) -> Iterator[Edit]:
     for net in tree.body:
         if not (isinstance(net, ast.ClassDef) and net.name == "Net"):
             continue
-        yield lambda net=net: setattr(net, "name", "Network")
-        yield lambda net=net: setattr(net, "bases", [])
+        yield partial(setattr, net, "name", "Network")
+        yield partial(setattr, net, "bases", [])
         for method in net.body:
             if not isinstance(method, ast.FunctionDef):
                 continue
             if method.name in ("__init__", "forward", "train_setup"):
-                yield lambda method=method: setattr(method, "name", f"{method.name.strip('_')}_")
-                yield lambda method=method: method.args.args.pop()
+                yield partial(setattr, method, "name", f"{method.name.strip('_')}_")
+                yield method.args.args.pop
                 more = ast.arg("mask")
                 if not method.args.defaults:
-                    yield lambda method=method, more=more: method.args.args.append(more)
+                    yield partial(method.args.args.append, more)
             returned = method.body[-1]
             if method.name == "forward" and isinstance(returned, ast.Return) and returned.value:
                 pair = ast.Tuple([returned.value, returned.value], ast.Load())
-                yield lambda returned=returned, pair=pair: setattr(returned, "value", pair)
-                yield lambda returned=returned: setattr(returned, "value", None)
+                yield partial(setattr, returned, "value", pair)
+                yield partial(setattr, returned, "value", None)
 
 
 KINDS: dict[str, Callable[[ast.Module, Random], Iterator[Edit]]] = {

@@ -36,13 +36,13 @@ from torch.nn import functional as F  # noqa: N812
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.evaluate import ImageData, LocalExecutor, choose, load_data, supervise
 from deltanas.evaluate.channel import Limits
-from deltanas.evaluate.images.image_data import in_memory
+from deltanas.evaluate.images.image_data import Images, Labels, Split, in_memory
 from deltanas.evaluate.inside.child import answer, answer_cap
 from deltanas.evaluate.inside.network import build, load_class
 from deltanas.evaluate.inside.train import GRADIENT_CLIP, CandidateModule, train
 from deltanas.evaluate.inside.training_data import TrainingBatches, TrainingData
 from deltanas.evaluate.jail import huge_pages
-from deltanas.evaluate.jail.layers import Jail, prepare
+from deltanas.evaluate.jail.layers import Jail, enter_jail, prepare
 from deltanas.evaluate.score import judge
 from deltanas.evaluate.worker import environment
 from deltanas.records import Baseline, Job, Verdict
@@ -57,7 +57,6 @@ GOAL_MS, GOAL_LOOP = 50.0, 1.1
 FORKED, JAILED, WORKED = range(3)  # marks that a child leaves
 
 clock = np.frombuffer(mmap.mmap(-1, 4096), np.float64)  # shared with the children
-enter_jail = supervise.enter_jail
 
 
 def marked_enter_jail(*args: object, **options: object) -> None:
@@ -97,7 +96,7 @@ def parts(baselines: list[Baseline], images: ImageData, rounds: int) -> dict[str
     ]
     for job in jobs:
         answer(job, data, LIMITS)  # warm, as a zygote is
-    supervise.enter_jail = marked_enter_jail
+    supervise.enter_jail = marked_enter_jail  # type: ignore[attr-defined]
     jail = prepare(choose("auto").tier)
     gc.collect()
     gc.freeze()
@@ -206,7 +205,7 @@ def bare(baseline: Baseline, data: TrainingData) -> float:
     for images, labels in resident:
         optimizer.zero_grad()
         loss = F.cross_entropy(module.network(images), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(module.network.parameters(), GRADIENT_CLIP)
         optimizer.step()
     module.answer(0)
@@ -216,9 +215,15 @@ def bare(baseline: Baseline, data: TrainingData) -> float:
 def noise(count: int) -> ImageData:
     """Return images like CIFAR-10's, few of them held out."""
     rng = np.random.default_rng(0)
-    splits = {
-        split: (rng.integers(0, 256, (number, 3, 32, 32), np.uint8), np.arange(number) % 10)
-        for split, number in (("train", count), ("val", 10), ("test", 10))
+
+    def split(number: int) -> tuple[Images, Labels]:
+        images = rng.integers(0, 256, (number, 3, 32, 32), np.uint8)
+        return images, np.arange(number, dtype=np.int64) % 10
+
+    splits: dict[Split, tuple[Images, Labels]] = {
+        "train": split(count),
+        "val": split(10),
+        "test": split(10),
     }
     return in_memory("noise", splits, num_classes=10)
 
@@ -256,12 +261,12 @@ def loops(baselines: list[Baseline], images: ImageData, rounds: int) -> dict[str
 
 
 def main() -> None:
-    settings = environment(threads=1)
-    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
+    settings = environment(threads=1)
+    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)

@@ -1,31 +1,45 @@
-"""Deltas a second: transformers' `generate` at batch 1 against the loop of propose/decoding.py.
+"""Deltas a second: transformers' `generate` against the sampling loop of this project.
 
-    python benchmarks/generation.py [--rounds 3] [--gpu]
+    python benchmarks/generation.py [--rounds 3]
 
-Sides take turns on one thread, at the sampling of conf/llm/tiny.yaml, over built-in baselines:
-`generate` as nn-gpt calls it (one prompt at a time, free decoding), then the loop at batch 12 and
-32 with masks for every token; with 4 replies to each prompt; with forced tokens skipped; with
-both; the same again, now with known grammars. The last side reads 32 prompts and draws a token
-each: the limit without siblings. Prints medians and writes benchmarks/results/generation.json.
-Speeds are by CPU time, which other processes move less than wall time. `--gpu` adds the exact
-configuration of Qwen2.5-Coder-7B with random weights at batch 50, as a share of what memory
-bandwidth allows.
+All sides answer prompts of built-in baselines with the embedded LLM at the sampling of
+conf/llm/tiny.yaml, 32 different ones a round or (siblings) 4 replies to each of the first 8. They
+take turns on one thread, in every round once:
+
+- `generate` of transformers, which knows no grammar: it writes freely, and every reply counts as
+  a delta, though it may not apply. One prompt at a time, as nn-gpt calls it, and 32 replies at
+  once: prompts padded on the left, until the last reply has ended; for siblings with
+  `num_return_sequences`, which reads a prompt once for each.
+- the loop without a grammar (`free`), at batch 32;
+- the loop under a grammar for every baseline: with a mask for every token (`masks`), also at
+  batch 12; with forced tokens skipped (`lock`, what a run does); the same with grammars known
+  from before, as of baselines that come again;
+- the loop reading 32 prompts and drawing a token each: the limit without siblings.
+
+Prints medians of the rounds and writes benchmarks/results/generation.json. Ratios are taken in
+every round, by CPU time, which other processes move less than wall time: to `generate` at
+batch 1, and to `generate` at batch 32, with siblings where the side has them. The allocator keeps
+what is freed (`ALLOCATOR`): where the system hands memory out slowly, the keys and values that
+`generate` copies for every token would else cost as much again.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from results import write
-from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers import GenerationConfig
 
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.config.compose import from_hydra, register
@@ -39,27 +53,35 @@ from deltanas.propose.prompt import excerpt_of, render_prompt
 from deltanas.records import Baseline
 
 CONF = Path(__file__).parents[1] / "conf"
-SIBLINGS = 4
-KNOWN = "+ known grammars"
-# config.json of Qwen/Qwen2.5-Coder-7B-Instruct
-QWEN_7B = Qwen2Config(
-    vocab_size=152064,
-    hidden_size=3584,
-    intermediate_size=18944,
-    num_hidden_layers=28,
-    num_attention_heads=28,
-    num_key_value_heads=4,
-    max_position_embeddings=32768,
-    rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-    tie_word_embeddings=False,
-)
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+BATCH, SIBLINGS = 32, 4
+KNOWN = "lock, known, siblings"
+ONE, MANY, MANY_SIBLINGS = "generate, batch 1", "generate", "generate, siblings"
 
 
-class Stepwise(Locks):
-    """Locks that leave every token to the masks."""
+class Timed(Locks):
+    """Locks that count their CPU time; without `skip` they leave every token to the masks."""
+
+    def __init__(self, *arguments: Any, skip: bool) -> None:
+        super().__init__(*arguments)
+        self.skip, self.seconds = skip, 0.0
 
     def forced(self, reply: int) -> list[int]:
+        if self.skip:
+            return super().forced(reply)
         return self.ends[:1] if self.matchers[reply].is_stopped() else []
+
+    def follow(self, reply: int, token: int) -> list[int]:
+        began = time.process_time()
+        found = super().follow(reply, token)
+        self.seconds += time.process_time() - began
+        return found
+
+    def mask(self, logits: torch.Tensor, replies: Sequence[int]) -> torch.Tensor:
+        began = time.process_time()
+        found = super().mask(logits, replies)
+        self.seconds += time.process_time() - began
+        return found
 
 
 class Bench:
@@ -79,7 +101,7 @@ class Bench:
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,
-            batch=32,
+            batch=BATCH,
         )
         self.baselines = [
             baseline
@@ -101,28 +123,35 @@ class Bench:
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    def generate(self, baselines: Sequence[Baseline], seed: int) -> Work:
-        """Answer one prompt after the other with transformers' own loop, freely."""
+    def generate(
+        self, baselines: Sequence[Baseline], seed: int, *, batch: int, siblings: int = 1
+    ) -> Work:
+        """Answer `batch` prompts at a time, each `siblings` times, with transformers' own loop."""
         work = Work()
-        settings = GenerationConfig(
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=True,
             temperature=self.config.temperature,
             top_k=self.config.top_k,
             top_p=self.config.top_p,
             max_new_tokens=self.config.max_new_tokens,
+            num_return_sequences=siblings,
             eos_token_id=self.llm.ends,
             pad_token_id=self.llm.tokenizer.pad_token_id,
         )
         torch.manual_seed(seed)
-        for baseline in baselines:
-            ids = torch.tensor([self.ids(baseline)])
+        for first in range(0, len(baselines), batch):
+            ids = [self.ids(baseline) for baseline in baselines[first : first + batch]]
+            padded = self.llm.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
             found = self.llm.network.generate(
-                ids, attention_mask=torch.ones_like(ids), generation_config=settings
+                padded["input_ids"],
+                attention_mask=padded["attention_mask"],
+                generation_config=settings,
             )
-            written = found.shape[1] - ids.shape[1]
-            work.sampled += written
-            work.forwards += written
-            work.read += ids.shape[1]
+            answers = found[:, padded["input_ids"].shape[1] :]
+            ended = torch.isin(answers, torch.tensor(self.llm.ends)).cumsum(dim=1)
+            work.forwards += answers.shape[1]
+            work.sampled += int((ended == 0).sum() + (ended.amax(dim=1) > 0).sum())
+            work.read += siblings * padded["input_ids"].numel()  # padding too
         return work
 
     def read(self, baselines: Sequence[Baseline]) -> Work:
@@ -132,8 +161,8 @@ class Bench:
         decoder.decode([self.ids(baseline) for baseline in baselines], sampling, None)
         return decoder.work
 
-    def loop(self, baselines: Sequence[Baseline], seed: int, *, skip: bool) -> Work:
-        """Answer a batch with the loop of this project, under the lock."""
+    def loop(self, baselines: Sequence[Baseline], seed: int, *, skip: bool | None) -> Work:
+        """Answer a batch with the loop of this project, under the lock or (None) without it."""
         decoder = Decoder(self.llm.network, ends=self.llm.ends, longest=self.config.max_new_tokens)
         sampling = SeededSampling(
             range(seed, seed + len(baselines)),
@@ -141,156 +170,115 @@ class Bench:
             top_k=self.config.top_k,
             top_p=self.config.top_p,
         )
+        locks = None if skip is None else self._locks(baselines, skip)
+        encoded = {baseline.code: self.ids(baseline) for baseline in baselines}
+        decoder.decode([encoded[baseline.code] for baseline in baselines], sampling, locks)
+        self.masked = locks.seconds if locks else 0.0
+        return decoder.work
+
+    def _locks(self, baselines: Sequence[Baseline], skip: bool) -> Timed:
         began = time.process_time()
         written = {
             baseline.code: delta_grammar(excerpt_of(baseline, self.config.prompt), lock_names=True)
             for baseline in {each.code: each for each in baselines}.values()
         }
         grammars = [written[baseline.code] for baseline in baselines]
-        locks = _timed(Locks if skip else Stepwise)(self.tokenizer, grammars, self.llm.ends)
+        locks = Timed(self.tokenizer, grammars, self.llm.ends, skip=skip)
         self.written = time.process_time() - began
-        encoded = {baseline.code: self.ids(baseline) for baseline in baselines}
-        decoder.decode([encoded[baseline.code] for baseline in baselines], sampling, locks)
-        self.masked = locks.seconds
-        return decoder.work
+        return locks
 
 
-def _timed(kind: type[Locks]) -> Any:
-    class Timed(kind):  # type: ignore[valid-type,misc]
-        seconds = 0.0
+def sides(
+    bench: Bench, drawn: list[Baseline], seed: int
+) -> dict[str, tuple[int, Callable[[], Work]]]:
+    """Return the replies of every side to 32 baselines, and the call that gives them."""
+    first = drawn[: BATCH // SIBLINGS]
+    shared = [each for each in first for _ in range(SIBLINGS)]
+    several = {"batch": len(first), "siblings": SIBLINGS}
+    return {
+        ONE: (BATCH, partial(bench.generate, drawn, seed, batch=1)),
+        MANY: (BATCH, partial(bench.generate, drawn, seed, batch=BATCH)),
+        MANY_SIBLINGS: (BATCH, partial(bench.generate, first, seed, **several)),
+        "free": (BATCH, partial(bench.loop, drawn, seed, skip=None)),
+        "free, siblings": (BATCH, partial(bench.loop, shared, seed, skip=None)),
+        "masks, batch 12": (12, partial(bench.loop, drawn[:12], seed, skip=False)),
+        "masks": (BATCH, partial(bench.loop, drawn, seed, skip=False)),
+        "masks, siblings": (BATCH, partial(bench.loop, shared, seed, skip=False)),
+        "lock": (BATCH, partial(bench.loop, drawn, seed, skip=True)),
+        "lock, siblings": (BATCH, partial(bench.loop, shared, seed, skip=True)),
+        KNOWN: (BATCH, partial(bench.loop, shared, seed, skip=True)),
+        "reading prompts": (BATCH, partial(bench.read, drawn)),
+    }
 
-        def _count(self, call: Callable[..., Any], *arguments: Any) -> Any:
-            began = time.process_time()
-            found = call(*arguments)
-            self.seconds += time.process_time() - began
-            return found
 
-        def follow(self, reply: int, token: int) -> list[int]:
-            return self._count(super().follow, reply, token)
+def timed(bench: Bench, replies: int, answer: Callable[[], Work]) -> dict[str, float]:
+    """Return the figures of one side in one round."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work = answer()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    tokens = work.sampled + work.forced
+    return {
+        "tokens_per_cpu_second": tokens / cpu,
+        "deltas_per_cpu_second": replies / cpu,
+        "deltas_per_second": replies / wall,
+        "constraint_share": (bench.written + bench.masked) / cpu,
+        "masks_share": bench.masked / cpu,
+        "sampled_share": work.sampled / tokens,
+        "forwards_per_delta": work.forwards / replies,
+        "prompt_tokens_read_per_delta": work.read / replies,
+        "tokens_per_delta": tokens / replies,
+    }
 
-        def mask(self, logits: torch.Tensor, replies: Sequence[int]) -> torch.Tensor:
-            return self._count(super().mask, logits, replies)
 
-    return Timed
-
-
-def measured(rounds: int) -> dict[str, Any]:
-    """Return figures of every side over alternating rounds."""
+def measured(rounds: int) -> dict[str, dict[str, float]]:
+    """Return the medians of every side over alternating rounds."""
     bench = Bench()
     figures: dict[str, dict[str, list[float]]] = {}
     for turn in range(rounds):
-        rng = random.Random(turn)
-        drawn = rng.sample(bench.baselines, 32)
-        siblings = [each for each in drawn[: 32 // SIBLINGS] for _ in range(SIBLINGS)]
-        sides: dict[str, Callable[[], Work]] = {
-            "generate, batch 1": lambda turn=turn, drawn=drawn: bench.generate(drawn[:6], turn),
-            "batch 12": lambda drawn=drawn: bench.loop(drawn[:12], 0, skip=False),
-            "batch 32": lambda drawn=drawn: bench.loop(drawn, 0, skip=False),
-            "+ shared prompts": lambda each=siblings: bench.loop(each, 0, skip=False),
-            "batch 32 + forced": lambda drawn=drawn: bench.loop(drawn, 0, skip=True),
-            "+ shared + forced": lambda each=siblings: bench.loop(each, 0, skip=True),
-            KNOWN: lambda each=siblings: bench.loop(each, 0, skip=True),
-            "reading prompts": lambda drawn=drawn: bench.read(drawn),
-        }
-        replies = (6, 12, 32, 32, 32, 32, 32, 32)
-        for (name, side), count in zip(sides.items(), replies, strict=True):
+        found: dict[str, dict[str, float]] = {}
+        drawn = random.Random(turn).sample(bench.baselines, BATCH)
+        for name, (replies, answer) in sides(bench, drawn, turn).items():
             if name != KNOWN:
                 bench.forget()
-            wall, cpu = time.perf_counter(), time.process_time()
-            work = side()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            tokens = work.sampled + work.forced
-            found = {
-                "tokens_per_cpu_second": tokens / cpu,
-                "deltas_per_cpu_second": count / cpu,
-                "deltas_per_second": count / wall,
-                "constraint_share": (bench.written + bench.masked) / cpu,
-                "masks_share": bench.masked / cpu,
-                "sampled_share": work.sampled / tokens,
-                "forwards_per_delta": work.forwards / count,
-                "prompt_tokens_read_per_delta": work.read / count,
-                "tokens_per_delta": tokens / count,
-            }
-            for key, value in found.items():
+            found[name] = timed(bench, replies, answer)
+        for name, side in found.items():
+            many = found[MANY_SIBLINGS if name.endswith("siblings") else MANY]
+            for unit in ("tokens", "deltas"):
+                speed = side[f"{unit}_per_cpu_second"]
+                for batch, theirs in ((1, found[ONE]), (BATCH, many)):
+                    ratio = speed / theirs[f"{unit}_per_cpu_second"]
+                    side[f"{unit}_ratio_to_batch_{batch}"] = ratio
+            for key, value in side.items():
                 figures.setdefault(name, {}).setdefault(key, []).append(value)
-    medians = {
+    return {
         name: {key: statistics.median(values) for key, values in side.items()}
         for name, side in figures.items()
-    }
-    slowest = medians["generate, batch 1"]
-    for side in medians.values():
-        for unit in ("tokens", "deltas"):
-            key = f"{unit}_per_cpu_second"
-            side[f"{unit}_ratio"] = side[key] / slowest[key]
-    return medians
-
-
-def seven_b(
-    config: Qwen2Config, device: str, *, replies: int = 50, prompt: int = 1500, steps: int = 128
-) -> dict[str, float]:
-    """Return seconds a step and its share of the bandwidth limit: distinct prompts, random LLM.
-
-    A step must read all weights but the input embedding, and the keys and values of every reply.
-    """
-    kind = torch.bfloat16
-    with torch.device(device):
-        network = Qwen2ForCausalLM._from_config(config, dtype=kind).eval()
-    rng = random.Random(0)
-    prompts = [rng.choices(range(1000), k=prompt) for _ in range(replies)]
-    seconds = []
-    for longest in (1, steps):
-        decoder = Decoder(network, ends=[], longest=longest)
-        sampling = SeededSampling(range(replies), temperature=0.8, top_k=50, top_p=0.9)
-        began = time.perf_counter()
-        decoder.decode(prompts, sampling, None)
-        seconds.append(time.perf_counter() - began)
-    step = (seconds[1] - seconds[0]) / (steps - 1)
-    weights = sum(each.numel() for each in network.parameters())
-    weights -= network.get_input_embeddings().weight.numel()
-    channels = config.hidden_size // config.num_attention_heads
-    cached = 2 * config.num_hidden_layers * config.num_key_value_heads * channels
-    needed = 2 * (weights + replies * (prompt + steps / 2) * cached)
-    block = torch.empty(min(2**30, weights), dtype=torch.uint8, device=device)
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        block.clone().flatten()[-1].item()
-        times.append(time.perf_counter() - began)
-    bandwidth = 2 * block.numel() / min(times)
-    return {
-        "replies": replies,
-        "prompt_tokens": prompt,
-        "seconds_reading_prompts": seconds[0],
-        "seconds_a_step": step,
-        "tokens_per_second": replies / step,
-        "bandwidth_bytes_per_second": bandwidth,
-        "share_of_bandwidth_limit": needed / bandwidth / step,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gpu", action="store_true", help="measure a 7B configuration as well")
     options = parser.parse_args()
+    if not os.environ.items() >= ALLOCATOR.items():  # read at the start only
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {"rounds": options.rounds, "sides": measured(options.rounds)}
+    found = measured(options.rounds)
     print(
-        f"{'':<20}{'tokens/s':>9}{'ratio':>7}{'deltas/s':>9}{'ratio':>7}{'drawn':>7}{'lock':>7}{'masks':>7}"
+        f"{'':<22}{'tokens/s':>9}{'to 1':>6}{'to 32':>6}{'deltas/s':>9}{'to 1':>6}{'to 32':>6}",
+        end="",
     )
-    for name, side in figures["sides"].items():
-        print(
-            f"{name:<20}{side['tokens_per_cpu_second']:>9.0f}{side['tokens_ratio']:>7.1f}"
-            f"{side['deltas_per_cpu_second']:>9.2f}{side['deltas_ratio']:>7.1f}"
-            f"{side['sampled_share']:>7.0%}{side['constraint_share']:>7.1%}"
-            f"{side['masks_share']:>7.1%}"
-        )
-    if options.gpu and torch.cuda.is_available():
-        figures["qwen_7b"] = seven_b(QWEN_7B, "cuda")
-        print({key: round(value, 4) for key, value in figures["qwen_7b"].items()})
-    elif options.gpu:
-        print("no CUDA device: the 7B configuration was not measured")
-    print(write("generation", figures))
+    print(f"{'drawn':>7}{'lock':>7}{'masks':>7}")
+    for name, side in found.items():
+        print(f"{name:<22}", end="")
+        for unit, digits in (("tokens", 0), ("deltas", 2)):
+            print(f"{side[f'{unit}_per_cpu_second']:>9.{digits}f}", end="")
+            for batch in (1, BATCH):
+                print(f"{side[f'{unit}_ratio_to_batch_{batch}']:>6.1f}", end="")
+        for key in ("sampled_share", "constraint_share", "masks_share"):
+            print(f"{side[key]:>7.1%}", end="")
+        print()
+    print(write("generation", {"rounds": options.rounds, "sides": found}))
 
 
 if __name__ == "__main__":

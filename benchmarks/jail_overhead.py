@@ -14,13 +14,14 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from results import write
 
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.jail import huge_pages
-from deltanas.evaluate.jail.layers import enter_jail, prepare
+from deltanas.evaluate.jail.layers import Jail, enter_jail, prepare
 from deltanas.evaluate.jail.tiers import JailError, Tier, choose
 
 LIMITS = Limits(timeout_s=60, memory_bytes=2**30, threads=1, max_parameters=1, max_macs=1)
@@ -47,6 +48,10 @@ def one_child(enter: Callable[[int, int], None]) -> tuple[float, float]:
     return seconds, usage.ru_utime + usage.ru_stime
 
 
+def _enter(jail: Jail, parent: int, answer: int) -> None:
+    enter_jail(jail, parent=parent, answer=answer, limits=LIMITS)
+
+
 def tiers() -> dict[str, Callable[[int, int], None]]:
     """Return how a child enters each tier that this machine can build."""
     found: dict[str, Callable[[int, int], None]] = {"bare": lambda parent, answer: None}
@@ -55,9 +60,7 @@ def tiers() -> dict[str, Callable[[int, int], None]]:
             jail = prepare(choose(tier).tier)
         except JailError:
             continue
-        found[tier] = lambda parent, answer, jail=jail: enter_jail(
-            jail, parent=parent, answer=answer, limits=LIMITS
-        )
+        found[tier] = partial(_enter, jail)
     found["bare again"] = found["bare"]
     return found
 

@@ -49,7 +49,7 @@ from deltanas.evaluate.jail import huge_pages
 from deltanas.evaluate.jail.layers import Jail, prepare
 from deltanas.evaluate.supervise import run_child
 from deltanas.evaluate.worker import environment
-from deltanas.records import Baseline, Job, Verdict
+from deltanas.records import Baseline, Job, Loop, Verdict
 from deltanas.report.metrics import wilson_interval
 
 BATCH = 4  # images of the real check
@@ -103,7 +103,7 @@ def one_batch() -> TrainingData:
 
 def checks(job: Job) -> tuple[Job, Job]:
     """Return the jobs of the gate and of the real check."""
-    return replace(job, epochs=0), replace(job, epochs=1, loop="calibration")
+    return replace(job, epochs=0), replace(job, epochs=1, loop=Loop.calibration)
 
 
 def one_child(job: Job, data: TrainingData, jail: Jail) -> Checked:
@@ -201,6 +201,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=300)
     count = parser.parse_args().networks
+    settings = environment(threads=1)
+    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     try:
         known = LemurArchive().baselines(dataset="cifar10")
     except ArchiveError as error:
@@ -236,7 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    settings = environment(threads=1)
-    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
     main()

@@ -13,7 +13,32 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+MEASURED = ("deltanas", "conf", "benchmarks")  # what figures depend on; texts may change meanwhile
 PACKAGES = ("torch", "lightning", "transformers", "peft", "llguidance", "datasketch", "numpy")
+
+
+def commit(root: Path = ROOT) -> str:
+    """Return the commit of a checkout, marked where `MEASURED` differs from it besides results.
+
+    "" without git.
+    """
+    try:
+        found, changed = (
+            subprocess.run(
+                ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+            ).stdout.strip()
+            for arguments in (
+                ["rev-parse", "--short=12", "HEAD"],
+                ["status", "--porcelain", "--", *MEASURED, ":!benchmarks/results"],
+            )
+        )
+    except FileNotFoundError:
+        return ""
+    return f"{found}-dirty" if changed else found
+
+
+# Of the start of a script: what is edited or committed while it runs is not measured.
+COMMIT = commit()
 
 
 def read(name: str) -> dict[str, Any]:
@@ -29,7 +54,7 @@ def write(name: str, figures: dict[str, Any]) -> Path:
     """Write figures with machine, load, versions, commit and date; return the file."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    found = {"name": name, "machine": machine(), "versions": versions(), "commit": commit()}
+    found = {"name": name, "machine": machine(), "versions": versions(), "commit": COMMIT}
     found["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
     path.write_text(json.dumps({**found, "figures": figures}, indent=2, allow_nan=False) + "\n")
     return path
@@ -54,23 +79,3 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions that figures depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
-def commit() -> str:
-    """Return the commit of the checkout, marked where other files than results differ from it.
-
-    "" without git.
-    """
-    try:
-        found, changed = (
-            subprocess.run(
-                ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-            ).stdout.strip()
-            for arguments in (
-                ["rev-parse", "--short=12", "HEAD"],
-                ["status", "--porcelain", "--", ".", ":!benchmarks/results"],
-            )
-        )
-    except FileNotFoundError:
-        return ""
-    return f"{found}-dirty" if changed else found

@@ -8,14 +8,17 @@ Reads benchmarks/results/*.json; every row says which script wrote its figure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from results import read
 
+Row = tuple[str, str, str, str]  # question, goal, figure, and the script that measures it
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yield question, goal, figure, and the script that measures it."""
+
+def candidates() -> Iterator[Row]:
+    """Yield what evaluating a candidate costs."""
     evaluation = read("evaluation")
-    parts, ratios = evaluation["parts_ms"], evaluation["loop_ratios"]
+    parts, loops = evaluation["parts_ms"], evaluation["loop_ratios"]
     yield (
         "a candidate besides its own work",
         "50 ms",
@@ -27,8 +30,8 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     yield (
         "seconds of training, as a multiple of a bare loop on resident batches",
         "1.1",
-        ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in ratios.items())
-        + f" (Trainer: up to {max(each['trainer'] for each in ratios.values()):.2f})",
+        ", ".join(f"{each['fabric']:.2f} at {size}" for size, each in loops.items())
+        + f" (Trainer: up to {max(each['trainer'] for each in loops.values()):.2f})",
         "evaluation",
     )
     groups = read("meta_gate")["groups"]
@@ -52,20 +55,23 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         "candidates an hour, as a multiple of LEMUR's own trainer"
         " (in brackets the most that a data path can reach)",
         "7.5 for a tiny CNN at 32 px",
-        "; ".join(
-            f"{network} {', '.join(ratios)}" for network, ratios in by_network(cells).items()
-        ),
+        "; ".join(f"{network} {', '.join(each)}" for network, each in by_network(cells).items()),
         "authors_trainer",
     )
+
+
+def generation() -> Iterator[Row]:
+    """Yield how fast deltas are written."""
     sides = read("generation")["sides"]
-    new, known = sides["+ shared + forced"], sides["+ known grammars"]
-    single, reading = sides["batch 32 + forced"], sides["reading prompts"]
+    new, known = sides["lock, siblings"], sides["lock, known, siblings"]
     yield (
-        "deltas a second at batch 32, as a multiple of transformers at batch 1",
+        "deltas a second at batch 32 under a grammar, as a multiple of transformers' `generate`,"
+        " which has none, at batch 1 (in brackets at batch 32 with as many siblings)",
         "8",
-        f"{known['deltas_ratio']:.1f} with 4 siblings a prompt, {new['deltas_ratio']:.1f} where"
-        f" their baselines are new; {single['deltas_ratio']:.1f} without siblings, where reading"
-        f" the prompts alone is {reading['deltas_ratio']:.1f}",
+        f"{ratios(known)} with 4 siblings a prompt, {ratios(new)} where their baselines are new;"
+        f" {ratios(sides['lock'])} without siblings, where reading the prompts alone is"
+        f" {ratios(sides['reading prompts'])}; without a grammar {ratios(sides['free, siblings'])}"
+        f" and {ratios(sides['free'])}",
         "generation",
     )
     yield (
@@ -81,17 +87,25 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {new['constraint_share']:.0%} where baselines are new",
         "generation",
     )
-    tuning = read("tuning")["embedded"]
+
+
+def tuning() -> Iterator[Row]:
+    """Yield how fast LoRA is."""
+    found = read("tuning")["embedded"]
     yield (
         "LoRA tokens a second, packed, as a multiple of padded",
         "2",
         ", ".join(
             f"{each['packed_over_padded']:.1f} with {each['pairs_a_prompt']} to a prompt"
-            for each in tuning
+            for each in found
         )
-        + f"; unshared, padding is {tuning[0]['padding']:.0%}",
+        + f"; unshared, padding is {found[0]['padding']:.0%}",
         "tuning",
     )
+
+
+def archives() -> Iterator[Row]:
+    """Yield what baselines and their novelty cost."""
     archive = read("archive")["found"]
     if "import_cpu_s" in archive:  # with --wheel
         yield (
@@ -113,6 +127,10 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
         f" {archive['novelty_bytes'] / 1e6:.0f} MB",
         "archive",
     )
+
+
+def runs() -> Iterator[Row]:
+    """Yield what a whole run costs."""
     whole = read("whole_run")
     start, growth = whole["start"], whole["growth"]
     yield (
@@ -129,6 +147,11 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
     )
 
 
+def ratios(side: dict[str, float]) -> str:
+    """Return how many times as fast as `generate` a side is, at batch 1 and (in brackets) 32."""
+    return f"{side['deltas_ratio_to_batch_1']:.1f} ({side['deltas_ratio_to_batch_32']:.1f})"
+
+
 def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
     """Return the ratio of every image size and the most that it can be, network by network."""
     found: dict[str, list[str]] = {}
@@ -142,7 +165,8 @@ def by_network(cells: dict[str, dict[str, float]]) -> dict[str, list[str]]:
 
 def main() -> None:
     print("| | goal | measured | benchmarks/ |\n|---|---|---|---|")
-    for question, goal, figure, script in rows():
+    rows = chain(candidates(), generation(), tuning(), archives(), runs())
+    for question, goal, figure, script in rows:
         print(f"| {question} | {goal} | {figure} | `{script}.py` |")
 
 

@@ -47,7 +47,7 @@ TEMPLATE = "delta\n$architecture"  # conf/llm/tiny.yaml
 CONTEXT = 1200
 PAPER = lora_settings(Config())
 QUICK = replace(PAPER, r=8, alpha=16, lr=3e-4, epochs=1, batch=4, accumulate=1)
-QWEN = {  # config.json of Qwen/Qwen2.5-Coder-7B-Instruct
+QWEN: dict[str, Any] = {  # config.json of Qwen/Qwen2.5-Coder-7B-Instruct
     "vocab_size": 152064,
     "hidden_size": 3584,
     "intermediate_size": 18944,

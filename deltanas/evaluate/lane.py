@@ -98,7 +98,7 @@ class Lane:
         Only a network that wastes time in our loop could buy some for its own; there the policy
         and the limits stand.
         """
-        if job.loop is not Loop.own:
+        if job.loop != Loop.own:
             return self._run(job)
         for _ in range(MEASUREMENTS):
             expected = self._run(replace(job, loop=Loop.calibration, epochs=1))

@@ -94,7 +94,7 @@ def test_without_the_lock_an_untrained_llm_writes_no_delta(
 ):
     proposer = LLMProposer(llm, template=TEMPLATE, locked=False)
     with pytest.raises(DeltaError, match="@@"):
-        extract_delta(proposer.propose(requests(baseline, [0])[0].reply))
+        extract_delta(proposer.propose(requests(baseline, [0]))[0].reply)
 
 
 def test_the_grammar_accepts_every_delta_of_a_random_edit(llm: TransformersLLM, code: str):

@@ -54,7 +54,7 @@ def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSumma
         progress.advance(5)
     assert "cycle 1: evaluate" in text.getvalue()
     assert "5/12" in text.getvalue()
-    assert "1/3" in text.getvalue()
+    assert "0/3" in text.getvalue()
 
 
 def test_without_a_terminal_every_task_is_one_line() -> None:

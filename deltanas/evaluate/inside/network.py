@@ -84,7 +84,7 @@ def build(
 
 def input_type(recipe: Recipe) -> torch.dtype:
     """Return the type of the images that a recipe hands to a network."""
-    return torch.complex64 if recipe.scaling is Scaling.complex else torch.float32
+    return torch.complex64 if recipe.scaling == Scaling.complex else torch.float32
 
 
 def check_logits(logits: object, rows: int, num_classes: int) -> Tensor:

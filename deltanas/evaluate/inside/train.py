@@ -142,7 +142,7 @@ def _trusted(module: CandidateModule, batches: TrainingBatches, precision: Preci
     fabric = lightning.Fabric(
         accelerator=batches.data.pixels.device.type,
         devices=1,
-        precision="bf16-mixed" if precision is Precision.bfloat16 else "32-true",
+        precision="bf16-mixed" if precision == Precision.bfloat16 else "32-true",
     )
     module.autocast = fabric.autocast
     stepped, optimizer = fabric.setup(module, module.configure_optimizers())

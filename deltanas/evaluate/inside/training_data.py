@@ -54,7 +54,7 @@ class TrainingData:
         if images.device.type != "cpu":
             images = images.float()  # CUDA resizes no integers
         images = resized(images, recipe.image_size).float()
-        if recipe.scaling is Scaling.norm:
+        if recipe.scaling == Scaling.norm:
             images = images.sub_(self.mean).div_(self.std)
         else:
             images = images.div_(255).to(input_type(recipe))
