@@ -11,38 +11,34 @@ from unidiff.patch import Line
 from deltanas.records import Verdict
 from deltanas.screen.hunks import GIT_HEADER, DeltaError, file_names, read_hunks
 from deltanas.screen.placing import place_hunks
+from deltanas.screen.reply import answer_blocks
 from deltanas.source import fingerprint
 
 __all__ = ["DeltaError", "apply_delta", "extract_delta"]
 
-_TAGGED = re.compile(
-    r"^(?:[^\s+-][^\n]*)?<delta>[ \t]*\n(.*?)(?:</delta>|\Z)", re.MULTILINE | re.DOTALL
-)
-_FENCED = re.compile(r"^```[\w+-]*[ \t]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
+_HUNK = re.compile("^@@", re.MULTILINE)
 
 
 def extract_delta(reply: str) -> str:
-    """Return the delta in a reply: inside <delta> tags, in a code fence, or as the reply itself.
+    """Return the delta in a reply: after any thinking, between <delta> tags, in a fence, or bare.
 
     Raises DeltaError: `no_delta` when no line starts a hunk, `malformed` when the reply holds
-    several deltas or one with rows above its first @@, as edits would be dropped.
+    several deltas that differ or one with rows above its first @@, as edits would be dropped.
     """
-    text = reply.replace("\r\n", "\n")
-    enclosed = False
-    for pattern in (_TAGGED, _FENCED):
-        blocks = [str(block) for block in pattern.findall(text) if _starts_hunk(block)]
-        if len(blocks) > 1:
-            raise DeltaError(
-                Verdict.MALFORMED, f"the reply holds {len(blocks)} deltas; it must hold one"
-            )
-        if blocks:
-            text, enclosed = blocks[0], True
-    if not _starts_hunk(text):
+    blocks = {
+        _edits(block.text): block for block in reversed(answer_blocks(reply, "delta", _HUNK))
+    }
+    if not blocks:
         raise DeltaError(Verdict.NO_DELTA, "the reply has no line that starts with @@")
-    lines = text.split("\n")
+    if len(blocks) > 1:
+        raise DeltaError(
+            Verdict.MALFORMED, f"the reply holds {len(blocks)} deltas; it must hold one"
+        )
+    (block,) = blocks.values()
+    lines = block.text.split("\n")
     first = next(i for i, line in enumerate(lines) if line.startswith("@@"))
     first = min(file_names(lines) | {first})
-    if enclosed:
+    if block.enclosed:
         for i, line in enumerate(lines[:first]):
             if line.strip() and not GIT_HEADER.match(line):
                 raise DeltaError(
@@ -78,8 +74,11 @@ def apply_delta(source: str, delta: str) -> str:
     return result
 
 
-def _starts_hunk(text: str) -> bool:
-    return re.search(r"^@@", text, re.MULTILINE) is not None
+def _edits(text: str) -> str:
+    """Return what two texts of the same delta share: all from the first hunk on."""
+    found = _HUNK.search(text)
+    edits = text[found.start() if found else 0 :].rstrip()
+    return "\n".join(line.rstrip() for line in edits.split("\n"))
 
 
 def _after(old: Sequence[str], rows: Sequence[Line]) -> list[str]:

@@ -86,8 +86,6 @@ def test_only_the_prose_around_a_delta_is_cut() -> None:
         ("no_delta", "no line that starts with @@", "I would rather not."),
         ("no_delta", "no line that starts with @@", ""),
         ("no_delta", "no line that starts with @@", f"```python\n{SOURCE}```"),
-        ("malformed", "holds 2 deltas", f"```diff\n{WIDER}```\nor\n```diff\n{WIDER}```\n"),
-        ("malformed", "holds 2 deltas", f"<delta>\n{WIDER}</delta>\nor\n<delta>\n{WIDER}</delta>"),
         ("malformed", "line 4 .* must start with a space", "@@\n-a\n+b\nThis widens it.\n"),
         (
             "malformed",

@@ -47,6 +47,7 @@ def lines_changed(result: str) -> list[int]:
         "@@ the head",
         "@@ class Net(nn.Module):",
         f"@@ -{'9' * 5000},1 +1 @@",
+        "\ufeff@@",
     ],
 )
 def test_whatever_starts_with_two_ats_is_a_header(header: str) -> None:
