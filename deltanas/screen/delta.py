@@ -1,7 +1,8 @@
-"""From a reply to the edited source: find the delta and apply it."""
+"""From a reply to the edited source: find the delta, apply it, and write it as other tools do."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from io import StringIO
@@ -14,7 +15,7 @@ from deltanas.screen.placing import place_hunks
 from deltanas.screen.reply import answer_blocks
 from deltanas.source import fingerprint
 
-__all__ = ["DeltaError", "apply_delta", "extract_delta"]
+__all__ = ["DeltaError", "apply_delta", "canonical_delta", "extract_delta"]
 
 _HUNK = re.compile("^@@", re.MULTILINE)
 
@@ -72,6 +73,20 @@ def apply_delta(source: str, delta: str) -> str:
             Verdict.NO_OP, "the delta leaves the syntax tree of the network as it was"
         )
     return result
+
+
+def canonical_delta(source: str, code: str) -> str:
+    """Return the unified diff from `source` to `code` that git, patch and `apply_delta` apply.
+
+    Three lines of context, names that `-p1` strips, true numbers, and the mark of a last line
+    without a newline. Empty where the texts are equal.
+    """
+    rows = difflib.unified_diff(
+        list(StringIO(source)), list(StringIO(code)), "a/baseline.py", "b/baseline.py"
+    )
+    return "".join(
+        row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows
+    )
 
 
 def _edits(text: str) -> str:
