@@ -1,6 +1,6 @@
 """Gates that never execute candidate code: delta, policy, duplicates, novelty."""
 
-from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
+from deltanas.screen.delta import DeltaError, apply_delta, canonical_delta, extract_delta
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.policy import PolicyError, check_network, check_policy
 
@@ -10,6 +10,7 @@ __all__ = [
     "Duplicates",
     "PolicyError",
     "apply_delta",
+    "canonical_delta",
     "check_network",
     "check_policy",
     "extract_delta",

@@ -8,29 +8,28 @@ import textwrap
 from typing import TypeGuard
 
 from deltanas.records import Verdict
-from deltanas.screen.delta import DeltaError
+from deltanas.screen.hunks import DeltaError
+from deltanas.screen.reply import answer_blocks
 from deltanas.source import FROZEN, fingerprint
 
-_FENCED = re.compile(r"^```(?:python|py)?[ \t]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
+_NET = re.compile(r"^class Net\b(?!(?: [a-z]+){2})", re.MULTILINE)  # no sentence about it
 
 
 def extract_network(reply: str, baseline: str) -> str:
-    """Return the network in a reply: in its only code fence, or the reply itself.
+    """Return the network in a reply: after any thinking, between <nn> tags, in a fence, or bare.
 
     `train_setup`, `learn` and `supported_hyperparameters`, which no attempt may change, are taken
     from the baseline where the reply has none of that name, as not every prompt shows them.
     Raises DeltaError: `no_delta` where the reply defines no class Net, `malformed` where several
-    fences do, `no_op` where its syntax tree equals the baseline's.
+    networks that differ do, `no_op` where its syntax tree equals the baseline's.
     """
-    text = reply.replace("\r\n", "\n")
-    blocks = [str(block) for block in _FENCED.findall(text)]
-    networks = [block for block in blocks or [text] if re.search(r"^class Net\b", block, re.M)]
+    networks = {block.text.strip("\n") + "\n" for block in answer_blocks(reply, "nn", _NET)}
     if len(networks) != 1:
         verdict = Verdict.MALFORMED if networks else Verdict.NO_DELTA
         raise DeltaError(
             verdict, f"the reply holds {len(networks)} networks with a class Net; it must hold one"
         )
-    code = networks[0].strip("\n") + "\n"
+    (code,) = networks
     try:
         code = _completed(code, baseline)
         same = fingerprint(code) == fingerprint(baseline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from random import Random
 
@@ -172,42 +173,89 @@ def mutilate(text: str, rng: Random, times: int) -> str:
     return text
 
 
+@dataclass
+class _Hunk:
+    """A hunk as one reading of a delta has it."""
+
+    header: str
+    rows: list[str]
+    file: int  # how many headers of files stand above it
+
+
 def readings(source: str, delta: str) -> Iterator[str]:
     """Yield every file that a delta may stand for: this is what "a valid delta" means here.
 
     Its hunks are the lines below each `@@`, headers of files apart; the lines without a mark or
     with a space or minus must stand in the source one after another, trailing blanks apart, at a
-    place that is the only one or that the header names, below the hunk before.
+    place that is the only one or that the header names, below the hunk before. Where they do not,
+    blank lines are nothing. A file that is there twice counts once.
     """
-    lines = source.split("\n")[:-1]
-    marks, hunks = [line.rstrip() for line in lines], []
+    for dropped in (True, False):  # `--- x` above a hunk is a header or the removal of `-- x`
+        hunks = _hunks(delta, dropped)
+        files = [[(h.header, h.rows) for h in hunks if h.file == k] for k in range(len(hunks) + 1)]
+        once = [hunk for hunk in hunks if files.index(files[hunk.file]) == hunk.file]
+        for part in (hunks, once):
+            result = _applied(source.split("\n")[:-1], part)
+            if result is not None:
+                text = "".join(f"{line}\n" for line in result)
+                yield text
+                yield text[:-1]  # a mark may say that the last line ends so
+
+
+def _hunks(delta: str, headers: bool) -> list[_Hunk]:
     rows = delta.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    filled = [i for i, row in enumerate(rows) if row.strip()]
+    named = {
+        k
+        for i, j, m in zip(filled, filled[1:], filled[2:], strict=False)
+        for k in (i, j)
+        if rows[i][:4] == "--- " and rows[j][:4] == "+++ " and rows[m][:2] == "@@"
+    }
+    hunks: list[_Hunk] = []
     for i, row in enumerate(rows):
         if row.startswith("@@"):
-            number = re.match(r"@@ -(\d+)", row)
-            hunks.append((int(number[1]) - 1 if number else None, []))
-        elif hunks and not row.startswith(("diff --git ", "index ", "\\ No newline")):
-            hunks[-1][1].append((i, row))
-    starts = [i for i, row in enumerate(rows) if row.startswith("@@")]
-    headers = {k for i in starts for k in (i - 2, i - 1) if rows[max(i - 2, 0)][:4] == "--- "}
-    for dropped in (headers, set()):  # `--- x` above a hunk is a header or the removal of `-- x`
-        result, end = [], 0
-        for named, body in hunks:
-            kept = [row for i, row in body if i not in dropped]
-            while kept and not kept[-1]:
-                kept.pop()
-            old = [row[1:].rstrip() for row in kept if row[:1] != "+"]
-            fits = [i for i in range(len(marks)) if marks[i : i + len(old)] == old]
-            place = fits[0] if len(fits) == 1 else named if named in fits else None
-            if place is None or place < end or not old:
+            file = sum(k < i for k in named) // 2
+            hunks.append(_Hunk(row, [], file))
+        elif row.startswith(("diff ", "index ", "old mode ", "new mode ", "\\")):
+            continue
+        elif hunks and not (headers and i in named):
+            hunks[-1].rows.append(row if row[:1] in (" ", "+", "-") else row.strip())
+    for hunk in hunks:
+        while hunk.rows and not hunk.rows[-1]:
+            hunk.rows.pop()
+    return hunks
+
+
+def _applied(lines: list[str], hunks: list[_Hunk]) -> list[str] | None:
+    """Return the lines after all hunks, or None where one has no place."""
+    stripped, result, end = [line.rstrip() for line in lines], [], 0
+    for hunk in hunks:
+        fits = []
+        for rows in (hunk.rows, [row for row in hunk.rows if row[:1] == "+" or row.strip()]):
+            old = [row[1:].rstrip() for row in rows if row[:1] != "+"]
+            fits = [i for i in range(len(lines)) if old and stripped[i : i + len(old)] == old]
+            if fits:
                 break
-            result += lines[end:place]
-            end = place
-            for row in kept:
-                if row[:1] == "+":
-                    result.append(row[1:])
-                else:
-                    result += [] if row[:1] == "-" else [lines[end]]
-                    end += 1
-        else:
-            yield "".join(f"{line}\n" for line in [*result, *lines[end:]])
+        number = re.match(r"@@ -(\d+)", hunk.header)
+        if number and int(number[1]) - 1 in fits:
+            fits = [int(number[1]) - 1]
+        elif len(fits) > 1 and "class Net" in hunk.header:
+            fits = [i for i in fits if _meets_net(lines, range(i, i + len(old)))]
+        if len(fits) != 1 or fits[0] < end:
+            return None
+        result += lines[end : fits[0]]
+        end = fits[0]
+        for row in rows:
+            if row[:1] == "+":
+                result.append(row[1:])
+            else:
+                result += [] if row[:1] == "-" else [lines[end]]
+                end += 1
+    return [*result, *lines[end:]]
+
+
+def _meets_net(lines: list[str], span: range) -> bool:
+    begin = next(i for i, line in enumerate(lines) if line.startswith("class Net"))
+    inside = [line.startswith(" ") for line in lines[begin + 1 :]]
+    stop = begin + 1 + (inside.index(False) if False in inside else len(inside))
+    return span.start < stop and begin < span.stop

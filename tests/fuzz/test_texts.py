@@ -45,9 +45,13 @@ def check_kept(edit: tuple[str, str, str], rng: Random) -> None:
 
 
 def check_doubled(edit: tuple[str, str, str], rng: Random) -> None:
-    """A reply of two deltas is refused: taking one would drop edits."""
-    before, delta, _ = edit
-    reply = "".join(f"{wrap(delta, rng)}\n" for wrap in rng.choice(((fence,) * 2, (tag,) * 2)))
+    """A delta that is there twice is one; of two that differ, taking one would drop edits."""
+    before, delta, after = edit
+    both = rng.choice((fence, tag))
+    reply = "".join(f"{both(delta, rng)}\n" for _ in range(2))
+    assert in_time(lambda: apply_delta(before, reply)) == after, reply
+    other = delta.replace("@@\n", "@@\n+# other\n", 1)
+    reply = "".join(f"{both(each, rng)}\n" for each in rng.sample((delta, other), 2))
     assert in_time(lambda: apply_delta(before, reply)) is None, reply
 
 
@@ -58,6 +62,7 @@ def check_mutilated(edit: tuple[str, str, str], rng: Random) -> None:
     if found is None:
         return
     result = in_time(lambda: apply_delta(before, found))
+    assert result == in_time(lambda: apply_delta(before, reply)), reply
     assert result is None or result in readings(before, found), found
 
 

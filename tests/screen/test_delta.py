@@ -86,15 +86,12 @@ def test_only_the_prose_around_a_delta_is_cut() -> None:
         ("no_delta", "no line that starts with @@", "I would rather not."),
         ("no_delta", "no line that starts with @@", ""),
         ("no_delta", "no line that starts with @@", f"```python\n{SOURCE}```"),
-        ("malformed", "holds 2 deltas", f"```diff\n{WIDER}```\nor\n```diff\n{WIDER}```\n"),
-        ("malformed", "holds 2 deltas", f"<delta>\n{WIDER}</delta>\nor\n<delta>\n{WIDER}</delta>"),
         ("malformed", "line 4 .* must start with a space", "@@\n-a\n+b\nThis widens it.\n"),
         (
             "malformed",
             "line 2 .* must start with a space",
             "@@\nclass Net(nn.Module):\n+    n = 1\n",
         ),
-        ("malformed", "neither '@@ -a,b", "@@ -3 4 @@\n-a\n+b\n"),
         ("malformed", "hunk 2 of 2 holds no lines", WIDER + "@@ -8,1 +8,1 @@\n"),
         ("malformed", "before the first @@", "<delta>\n-a\n+b\n@@\n-c\n+d\n</delta>"),
         (
@@ -116,6 +113,18 @@ def test_only_the_prose_around_a_delta_is_cut() -> None:
             "misapplied",
             "hunk 2 of 2 stands at line 3 .* ends at line 10; hunks must follow the order",
             "@@\n-        x = self.a(x)\n+        x = self.b(self.a(x))\n" + WIDER,
+        ),
+        (
+            "misapplied",
+            "hunk 2 of 2 stands at lines 5 to 6 .* overlaps .* at lines 3 to 5; make them one",
+            WIDER + "@@\n         self.act = nn.ReLU()\n-        self.b = nn.Conv2d(8, 8, 3)\n",
+        ),
+        (
+            "misapplied",
+            "hunk 3 of 3 stands at line 4 .* overlaps .* at lines 3 to 5; make them one",
+            WIDER
+            + "@@\n-        x = self.a(x)\n+        x = self.b(x)\n"
+            + "@@\n-        self.a = nn.Conv2d(3, 8, 3)\n",
         ),
         (
             "ambiguous",

@@ -37,6 +37,8 @@ def test_a_delta_that_passes_is_a_candidate_with_its_network():
     ("reply", "verdict"),
     [
         ("no diff here", Verdict.NO_DELTA),
+        (f"<think>\n{DELTA}</think>\nI would rather not.", Verdict.NO_DELTA),
+        (f"<delta>\n-import torch\n+import numpy\n{DELTA}</delta>", Verdict.MALFORMED),
         ("@@\n-    not a line\n+    x\n", Verdict.MISAPPLIED),
         (f"@@\n-{LINE}\n+{LINE}(\n", Verdict.SYNTAX),
         (f"@@\n-{LINE}\n+        import os\n", Verdict.POLICY),

@@ -48,7 +48,11 @@ def test_the_only_fence_with_a_network_is_taken(code: str):
     ("reply", "verdict", "message"),
     [
         ("I cannot help.", Verdict.NO_DELTA, "holds 0 networks with a class Net"),
-        ("```\nclass Net:\n    a = 1\n```\n" * 2, Verdict.MALFORMED, "holds 2 networks"),
+        (
+            "```\nclass Net:\n    a = 1\n```\n```\nclass Net:\n    a = 2\n```\n",
+            Verdict.MALFORMED,
+            "holds 2 networks",
+        ),
     ],
 )
 def test_a_reply_without_one_network_is_refused(
