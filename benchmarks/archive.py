@@ -33,7 +33,7 @@ from deltanas.archive.sampling import sample_baselines
 from deltanas.screen.novelty import NoveltyIndex
 
 GOALS = {
-    "import_cpu_s": 20.0,
+    "import_cpu_s": 40.0,
     "file_mb": 130.0,
     "sample_50_ms": 20.0,
     "best_of_a_dataset_ms": 20.0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sqlite3
 import sys
@@ -77,7 +76,7 @@ def import_wheel(
     counts, and when another import is writing the same file.
     """
     report = progress or (lambda stage, done, total: None)
-    with opened(wheel) as archive, _partial(destination) as connection, _no_collector():
+    with opened(wheel) as archive, _partial(destination) as connection:
         codes, statistics = listing(archive)
         network_ids = {name: i for i, name in enumerate(codes, 1)}
         texts = [archive.read(file).decode() for file in codes.values()]
@@ -109,18 +108,6 @@ def imported_counts(path: Path) -> ImportCounts | None:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Spare the search for cycles: syntax trees and trials hold none, and it takes a third."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import multiprocessing
 import os
 import signal
@@ -55,7 +54,6 @@ def examined(codes: Iterable[str], workers: int) -> Iterator[Iterable[NetworkTex
 
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, however that happens."""
-    gc.disable()  # a syntax tree holds no cycles
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 
