@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import eq
 from random import Random
 
@@ -35,7 +35,8 @@ WEIGHTS: Mapping[str, int] = {
     "conv_options": 2,
     "skip": 1,
 }
-TRIES = 24  # draws of an operator before a network counts as not editable
+TRIES = 24  # draws by weight, in which up to three operators are found
+ROUNDS = 20  # of every operator in turn, before a network counts as not editable
 
 
 class EditError(ValueError):
@@ -52,23 +53,30 @@ def random_edit(code: str, rng: Random, *, operators: int | None = None) -> str:
     fixed = view_of(code).fixed_text()
     seen = {"".join(code.split())}
     edited, done = code, 0
-    names = list(OPERATORS)
-    for _ in range(TRIES):
-        if done == wanted:
-            break
-        name = rng.choices(names, [WEIGHTS[n] for n in names])[0]
+    for tried, name in enumerate(_draws(rng), 1):
         result = OPERATORS[name](edited, rng)
-        if result is None or view_of(result).fixed_text() != fixed:
-            continue
-        text = "".join(result.split())
-        if text not in seen and not _equal(view_of(result), view_of(code)):
-            seen.add(text)
-            edited, done = result, done + 1
+        if result is not None and view_of(result).fixed_text() == fixed:
+            text = "".join(result.split())
+            if text not in seen and not _equal(view_of(result), view_of(code)):
+                seen.add(text)
+                edited, done = result, done + 1
+        if done == wanted or (done and tried >= TRIES):
+            break
     if not done:
         raise EditError(
-            f"no operator changed the network in {TRIES} tries; no layer has literal sizes"
+            f"no operator changed the network in {TRIES} draws and {ROUNDS} rounds of all of them;"
+            " no layer has literal sizes"
         )
     return edited
+
+
+def _draws(rng: Random) -> Iterator[str]:
+    """Yield operators by their weights, then each as often, for a network that few fit."""
+    names = list(OPERATORS)
+    for _ in range(TRIES):
+        yield rng.choices(names, [WEIGHTS[name] for name in names])[0]
+    for _ in range(ROUNDS):
+        yield from rng.sample(names, len(names))
 
 
 def _equal(one: View, other: View) -> bool:

@@ -6,6 +6,7 @@ import re
 from random import Random
 
 from deltanas.propose.edits import blocks, convs, layers, modules, widths
+from deltanas.propose.edits.view import view_of
 from deltanas.propose.random_edit import Operator, unified_delta
 
 HEAD = """\
@@ -219,6 +220,15 @@ def test_block_adds_an_attribute_and_its_call() -> None:
     added = next(a for a in found if "x = self.extra(x)" in a)
     assert added[0] == "self.extra = nn.Sequential("
     assert re.match(r"nn\.Conv2d\(16, 16, kernel_size=(\d), padding=\d", added[1])
+
+
+def test_names_of_added_attributes_do_not_run_out() -> None:
+    code, names = ATTRIBUTES, []
+    for seed in range(7):
+        added = modules.insert_attribute(view_of(code), Random(seed))
+        names += [w.split(" ")[0] for w in changes(code, added)[1] if w.startswith("self.extra")]
+        code = added or code
+    assert names == ["self.extra", *(f"self.extra{number}" for number in range(2, 8))]
 
 
 def test_skip_adds_the_input_of_a_shape_preserving_layer() -> None:

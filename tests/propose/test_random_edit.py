@@ -72,6 +72,12 @@ def test_no_operator_applies() -> None:
         random_edit("class Net:\n    pass\n", Random(0))
 
 
+def test_a_network_that_one_operator_fits_is_edited_under_every_seed() -> None:
+    code = "import torch.nn as nn\nclass Net:\n    layer = nn.ReLU()\n"
+    for seed in range(100):
+        assert random_edit(code, Random(seed)) != code
+
+
 def test_operators_do_not_touch_frozen_functions_or_dead_code() -> None:
     code = NETWORK + "class Unused(nn.Module):\n    layer = nn.Conv2d(32, 64, 3)\n"
     for name, operator in OPERATORS.items():

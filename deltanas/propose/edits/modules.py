@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from random import Random
 
 from deltanas.propose.edits.calls import (
@@ -147,11 +148,7 @@ def insert_attribute(view: View, rng: Random) -> str | None:
     if not found:
         return None
     source, call, name, width = rng.choice(found)
-    word = next(
-        w for w in ("extra", "extra2", "extra3", "extra4", "") if w not in view.data.decode()
-    )
-    if not word:
-        return None
+    word = _free_name(view.data.decode())
     pad = " " * source.col_offset
     layers = group("nn.", str(width), width, activation_text(view, rng), rng)
     inner = "".join(f"{pad}    {layer},\n" for layer in layers)
@@ -163,6 +160,12 @@ def insert_attribute(view: View, rng: Random) -> str | None:
         at = view.below_line(statement)
         spans.append((at, at, text))
     return view.replaced(spans)
+
+
+def _free_name(text: str) -> str:
+    """Return the first of `extra`, `extra2`, `extra3`, ... that stands nowhere in the text."""
+    names = itertools.chain(["extra"], (f"extra{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in text)
 
 
 def _width_after(view: View, value: ast.expr) -> int | None:
