@@ -185,3 +185,14 @@ def test_every_yaml_says_what_it_is_for():
     for path in CONF.rglob("*.yaml"):
         comments = [line for line in path.read_text().splitlines()[:2] if line.startswith("# ")]
         assert any("@package" not in line for line in comments), path
+
+
+def test_relative_paths_start_where_the_command_was_typed(tmp_path: Path):
+    (tmp_path / "weights").mkdir()
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        words = ["dataset.root=sets", "archive.path=a.sqlite", "llm=custom", "llm.model=weights"]
+        config = from_hydra(compose("config", overrides=words), tmp_path)
+    assert config.dataset.root == str(tmp_path / "sets")
+    assert config.archive.path == str(tmp_path / "a.sqlite")
+    assert config.llm.model == str(tmp_path / "weights")

@@ -40,7 +40,8 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
 
 def start(node: Any) -> None:
     """Run the search that Hydra composed, in the directory that it chose."""
-    config, job = from_hydra(node), HydraConfig.get()
+    job = HydraConfig.get()
+    config = from_hydra(node, Path(job.runtime.cwd))  # hydra.job.chdir may have left it
     if job.mode is RunMode.MULTIRUN and config.tracker.group is None:
         config.tracker.group = Path(job.sweep.dir).name
     _search(config, Path(job.runtime.output_dir))

@@ -50,21 +50,24 @@ def register() -> None:
     )
 
 
-def from_hydra(node: Any) -> Config:
-    """Return the checked configuration. Raises ConfigError."""
+def from_hydra(node: Any, folder: Path | None = None) -> Config:
+    """Return the checked configuration. Raises ConfigError.
+
+    Relative paths start from `folder`, where the command was typed; None: the current one.
+    """
     config = OmegaConf.to_object(node)
     if not isinstance(config, Config):
         raise TypeError(f"the configuration is a {type(config).__name__}; it must be a Config")
     check(config)
-    _settle_paths(config)
+    _settle_paths(config, folder or Path.cwd())
     return config
 
 
-def _settle_paths(config: Config) -> None:
+def _settle_paths(config: Config, folder: Path) -> None:
     """Make paths absolute, so that a run may be resumed from another folder."""
     for one in (config.dataset, *config.dataset.members.values()):
-        one.root = str(Path(one.root).absolute()) if one.root else None
+        one.root = str(folder / one.root) if one.root else None
     if config.archive.path:
-        config.archive.path = str(Path(config.archive.path).absolute())
-    if config.llm.model != "embedded" and Path(config.llm.model).exists():
-        config.llm.model = str(Path(config.llm.model).absolute())
+        config.archive.path = str(folder / config.archive.path)
+    if config.llm.model != "embedded" and (folder / config.llm.model).exists():
+        config.llm.model = str(folder / config.llm.model)

@@ -18,6 +18,7 @@ from deltanas.llm.locked import Locks, grammar_tokenizer
 from deltanas.llm.sampling import SeededSampling
 from deltanas.propose.grammar import delta_grammar
 from deltanas.propose.prompt import excerpt_of, render_prompt
+from tests.test_conf import composed
 
 TEMPLATE = "delta\n$architecture"
 GREEDY = 1e-5  # a temperature at which noise decides nothing
@@ -147,3 +148,19 @@ def test_the_work_of_locked_decoding_does_not_grow(embedded: TransformersLLM):
     assert work.read <= sum(map(len, prompts)) + 4 * len("@@\n")
     assert work.forwards <= 50  # 46 where this was written
     assert work.sampled <= 265  # 245; stepwise, all 506 tokens
+
+
+def test_the_embedded_llm_is_sampled_wherever_it_is_served():
+    """Who serves it elsewhere takes its own settings: without them every seed says the same."""
+    from transformers import GenerationConfig
+
+    from deltanas.llm.loading import EMBEDDED
+
+    shipped = GenerationConfig.from_pretrained(EMBEDDED)
+    config = composed("llm=tiny").llm
+    assert shipped.do_sample is True
+    assert (shipped.temperature, shipped.top_k, shipped.top_p) == (
+        config.temperature,
+        config.top_k,
+        config.top_p,
+    )
