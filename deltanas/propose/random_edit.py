@@ -96,11 +96,11 @@ def _content(node: ast.AST) -> tuple[object, ...]:
 
 def unified_delta(before: str, after: str) -> str:
     """Return the unified diff from one source text to another, with three lines of context."""
-    return "".join(
-        difflib.unified_diff(
-            before.splitlines(keepends=True),
-            after.splitlines(keepends=True),
-            "baseline.py",
-            "improved.py",
-        )
-    )
+    sides = _lines(before), _lines(after)
+    rows = difflib.unified_diff(*sides, "baseline.py", "improved.py", lineterm="")
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _lines(code: str) -> list[str]:
+    """Return the lines as a diff counts them: form feeds and their like end none."""
+    return code.removesuffix("\n").split("\n")

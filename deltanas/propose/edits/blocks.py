@@ -70,6 +70,8 @@ def _layer_statements(view: View) -> list[tuple[ast.AugAssign, ast.stmt, str, in
                     and integer(after.value) == value
                     and name
                     and value
+                    and view.fills_lines(statement)
+                    and view.fills_lines(after)
                 ):
                     found.append((statement, after, name, value, conv))
     return found
@@ -84,7 +86,7 @@ def _repeat_statement(view: View, rng: Random) -> str | None:
     new = value
     if _reads_next(view, after, name) and rng.random() < 0.5:
         new = nearby(value, rng) or value
-    pad = " " * statement.col_offset
+    pad = view.indent(statement)
     prefix = view.prefix(conv)
     layers = group(prefix, name, new, activation_text(view, rng), rng)
     inner = "".join(f"{pad}    {layer},\n" for layer in layers)
@@ -142,11 +144,12 @@ def _list_entry(view: View, rng: Random) -> str | None:
         return None
     chosen = rng.choice(lists)
     elements = chosen.elts
+    ends = view.ends(chosen, elements)
     numbers = [i for i, e in enumerate(elements) if integer(e) is not None]
     twice = [i for i in numbers[1:] if integer(elements[i]) == integer(elements[i - 1])]
     if twice and rng.random() < 0.4:
         index = rng.choice(twice)
-        return view.replaced([(view.end(elements[index - 1]), view.end(elements[index]), "")])
+        return view.replaced([(ends[index - 1], ends[index], "")])
     owner = view.owner(chosen)
     text = view.text(owner) if owner else view.data.decode()
     shrinks = any(
@@ -155,8 +158,7 @@ def _list_entry(view: View, rng: Random) -> str | None:
     if shrinks and len(numbers) == len(elements):
         return None  # every entry may halve the size
     index = rng.choice(numbers)
-    at = view.end(elements[index])
-    return view.replaced([(at, at, f", {view.text(elements[index])}")])
+    return view.replaced([(ends[index], ends[index], f", {view.text(elements[index])}")])
 
 
 def _factorise(view: View, rng: Random) -> str | None:

@@ -68,8 +68,9 @@ def _bare(view: View, call: ast.Call) -> list[Span]:
     """Return the span that drops every argument of a functional activation but the tensor."""
     if len(call.args) == 1 and not call.keywords:
         return []
-    last = max([*call.args, *(k.value for k in call.keywords)], key=view.end)
-    return [(view.end(call.args[0]), view.end(last), "")]
+    tensor, *others = [*call.args, *(k.value for k in call.keywords)]
+    first = min(map(view.start, others))
+    return [(view.closed(tensor, first), view.last_end(call), "")]
 
 
 def normalisation(code: str, rng: Random) -> str | None:

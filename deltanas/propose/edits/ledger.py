@@ -80,7 +80,8 @@ class Ledger:
             if current and value == current.value:
                 current.consumed = True
                 return self.join(current, node)
-            if flat and current and not current.linear and value % current.value == 0:
+            whole = current and current.value > 0 and value % current.value == 0
+            if flat and current and whole and not current.linear:
                 current.consumed = True
                 return self.join(current, node, value // current.value)
             return self.mismatched(node, value)

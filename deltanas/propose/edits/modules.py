@@ -144,17 +144,18 @@ def insert_attribute(view: View, rng: Random) -> str | None:
         width = next((w for w in widths if w is not None), None)
         if name and width and len(widths) == len(layers) and "." not in name:
             source = max((made[a] for a in layers), key=lambda made_at: made_at.lineno)
-            found.append((source, node, name, width))
+            if view.fills_lines(source) and view.fills_lines(node):
+                found.append((source, node, name, width))
     if not found:
         return None
     source, call, name, width = rng.choice(found)
     word = _free_name(view.data.decode())
-    pad = " " * source.col_offset
+    pad = view.indent(source)
     layers = group("nn.", str(width), width, activation_text(view, rng), rng)
     inner = "".join(f"{pad}    {layer},\n" for layer in layers)
     made_text = f"{pad}self.{word} = nn.Sequential(\n{inner}{pad})\n"
     path = f"{name} + self.{word}({name})" if rng.random() < 0.4 else f"self.{word}({name})"
-    call_text = f"{' ' * call.col_offset}{name} = {path}\n"
+    call_text = f"{view.indent(call)}{name} = {path}\n"
     spans = []
     for statement, text in ((source, made_text), (call, call_text)):
         at = view.below_line(statement)

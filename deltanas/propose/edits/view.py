@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,10 +12,9 @@ from deltanas.propose.edits.calls import kind
 from deltanas.source import FROZEN
 
 _MARKS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
-
-
 _LEAVES = (ast.Constant, ast.Name)
-
+_LINE_END = re.compile(rb"\r\n?|\n")  # as the parser counts lines
+_COMMENT = re.compile(rb"#[^\r\n]*")
 
 Span = tuple[int, int, str]  # first byte, byte after the last, new text
 
@@ -36,9 +36,8 @@ class View:
     def __init__(self, code: str) -> None:
         self.data = code.encode()
         self.tree = ast.parse(code)
-        self.starts = [0]
-        for line in self.data.split(b"\n"):
-            self.starts.append(self.starts[-1] + len(line) + 1)
+        self.starts = [0, *(end.end() for end in _LINE_END.finditer(self.data))]
+        self.starts.append(len(self.data))
         self.parents: dict[ast.AST, ast.AST] = {}
         self.nodes: list[ast.AST] = []  # all but those of the frozen functions, in textual order
         self.frozen: list[ast.FunctionDef] = []
@@ -129,8 +128,15 @@ class View:
             else:
                 continue
             plain = all(isinstance(e, ast.Call | ast.Name) for e in elements)
-            if plain and any(isinstance(e, ast.Call) for e in elements):
+            if not plain or self.ends(node, elements) != [*map(self.end, elements)]:
+                continue  # something else, or a layer in brackets of its own
+            if any(isinstance(e, ast.Call) for e in elements):
                 yield Container(node, tuple(elements))
+
+    def ends(self, node: ast.expr, elements: list[ast.expr]) -> list[int]:
+        """Return the offset after each element of a list or call, brackets of its own included."""
+        limits = [*map(self.start, elements[1:]), self.end(node) - 1]
+        return [*map(self.closed, elements, limits)]
 
     def _is_layer_list(self, node: ast.List) -> bool:
         parent = self.parents[node]
@@ -146,9 +152,17 @@ class View:
         """Return the offset after the node's last byte."""
         return self.starts[_given(node.end_lineno) - 1] + _given(node.end_col_offset)
 
+    def closed(self, node: ast.expr, limit: int) -> int:
+        """Return the offset after the node and its own brackets, which close before `limit`."""
+        return self.end(node) + self._between(self.end(node), limit).rfind(b")") + 1
+
     def below_line(self, node: ast.stmt) -> int:
         """Return the offset of the line after the node's last one."""
         return self.starts[_given(node.end_lineno)]
+
+    def _between(self, first: int, last: int) -> bytes:
+        """Return what stands between two nodes, with blanks for comments."""
+        return _COMMENT.sub(lambda found: b" " * len(found[0]), self.data[first:last])
 
     def text(self, node: ast.expr | ast.stmt) -> str:
         """Return the node's source text."""
@@ -165,6 +179,15 @@ class View:
         """Return the span that replaces a node by new text."""
         return self.start(node), self.end(node), new
 
+    def indent(self, node: ast.expr | ast.stmt) -> str:
+        """Return what stands before a node on its line."""
+        return self.data[self.starts[node.lineno - 1] : self.start(node)].decode()
+
+    def fills_lines(self, node: ast.stmt) -> bool:
+        """Tell whether a statement shares its lines with no other, and the last has an end."""
+        tail = self._between(self.end(node), self.below_line(node))
+        return self.opens_line(node) and not tail.strip() and tail.endswith((b"\n", b"\r"))
+
     def opens_line(self, node: ast.expr | ast.stmt) -> bool:
         """Tell whether only blanks stand before the node on its line."""
         return not self.data[self.starts[node.lineno - 1] : self.start(node)].strip()
@@ -174,7 +197,8 @@ class View:
         element = container.elements[index]
         lines = {e.lineno for e in container.elements}
         if len(lines) == len(container.elements) and (len(lines) > 1 or self.opens_line(element)):
-            joint = ",\n" + " " * element.col_offset
+            blanks = " " * element.col_offset
+            joint = ",\n" + (self.indent(element) if self.opens_line(element) else blanks)
         else:
             joint = ", "
         at = self.end(element)
@@ -183,19 +207,28 @@ class View:
     def removal(self, container: Container, index: int) -> Span:
         """Return the span that removes an element with its comma, and lines it fills."""
         elements = container.elements
+        following = elements[index + 1 : index + 2]
         first, last = self.start(elements[index]), self.end(elements[index])
-        tail = last + (self.data[last : last + 1] == b",")
+        limit = self.start(following[0]) if following else self.end(container.node) - 1
+        comma = self._between(last, limit).find(b",")
+        tail = last + (comma == 0)
         newline = self.data.find(b"\n", tail)
-        if self.opens_line(elements[index]) and not self.data[tail:newline].strip():
+        alone = comma <= 0 and not self.data[tail:newline].strip()
+        if alone and self.opens_line(elements[index]):
             return self.starts[elements[index].lineno - 1], newline + 1, ""
-        if index + 1 < len(elements):
-            return first, self.start(elements[index + 1]), ""
+        if following:
+            return first, limit, ""
         return (self.end(elements[index - 1]) if index else first), last, ""
 
     def with_keyword(self, call: ast.Call, name: str, value: str) -> Span:
         """Return the span that adds `name=value` as the last argument of a call with arguments."""
+        at = self.last_end(call)
+        return at, at, f", {name}={value}"
+
+    def last_end(self, call: ast.Call) -> int:
+        """Return the offset after the last argument of a call, its brackets included."""
         last = max([*call.args, *(k.value for k in call.keywords)], key=self.end)
-        return self.end(last), self.end(last), f", {name}={value}"
+        return self.closed(last, self.end(call) - 1)
 
     def prefix(self, call: ast.Call) -> str:
         """Return what stands before the called name: `nn.` in `nn.ReLU()`, empty in `ReLU()`."""
