@@ -34,6 +34,7 @@ def run_search(config: Config, directory: Path, console: Console, *, began: floa
             summary = None  # of a run that breaks off
             try:
                 run.store.add_seconds("seconds_start", time.perf_counter() - began)
+                run.search.stages.clock.take()  # what passed before counts as start
                 began -= run.store.meta("wall_seconds") or 0.0
                 interrupted = _walk(run, began, console)
                 summary = _conclude(config, run, directory, console)
