@@ -20,6 +20,7 @@ from deltanas.propose.edits.calls import (
     preserves,
 )
 from deltanas.propose.edits.modules import activation_text, group, insert_attribute, places
+from deltanas.propose.edits.reductions import fits_reduction
 from deltanas.propose.edits.view import Span, View, view_of
 from deltanas.propose.edits.widths import nearby, width_lists
 
@@ -214,7 +215,7 @@ def _depth(view: View, rng: Random) -> str | None:
             found += [(k.value, k.arg) for k in node.keywords if k.arg]
         elif isinstance(node, ast.comprehension):
             found += [(count, "depth") for count in _repeats(node)]
-    spans = []
+    choices: list[tuple[ast.expr, str, int]] = []
     for value, name in found:
         number = integer(value)
         if number is None or number < 1 or not DEPTH_NAME.fullmatch(name):
@@ -226,8 +227,13 @@ def _depth(view: View, rng: Random) -> str | None:
         else:
             new = rng.choice([number + 1, number + 2, max(1, number - 1)])
         if new != number:
-            spans.append(view.swap(value, str(new)))
-    return view.replaced([rng.choice(spans)]) if spans else None
+            choices.append((value, name, new))
+    if not choices:
+        return None
+    value, name, new = rng.choice(choices)
+    if name == "reduction" and not fits_reduction(view, value, new):
+        return None
+    return view.replaced([view.swap(value, str(new))])
 
 
 def _repeats(node: ast.comprehension) -> list[ast.expr]:

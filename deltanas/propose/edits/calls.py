@@ -18,6 +18,9 @@ ACTIVATIONS = frozenset(
 )
 
 
+SIZES = frozenset({"kernel_size", "stride", "padding", "dilation", "output_size"})  # no widths
+
+
 CONV_ARGUMENTS = [
     "in_channels",
     "out_channels",

@@ -13,6 +13,7 @@ from deltanas.propose.edits.calls import (
     integer,
     kind,
 )
+from deltanas.propose.edits.pooled import pooled_calls
 from deltanas.propose.edits.view import Container, Span, View, view_of
 
 FUNCTIONAL = {
@@ -97,6 +98,8 @@ def _exchange_norm(view: View, rng: Random) -> str | None:
     target = rng.choices(("GroupNorm", "BatchNorm2d", "InstanceNorm2d"), (4, 3, 1))[0]
     wanted = rng.choice((4, 8, 16, 32))
     items: list[list[Span]] = []
+    refused: set[Span] = set()
+    pooled = pooled_calls(view) if target == "InstanceNorm2d" else set()  # of one pixel: no norm
     for call in view.calls:
         name = kind(call)
         if name not in NORMS - {"BatchNorm1d"} or name == target or not view.prefix(call):
@@ -117,7 +120,8 @@ def _exchange_norm(view: View, rng: Random) -> str | None:
         else:
             new = f"BatchNorm2d({width})"
         items.append([view.swap(call, view.prefix(call) + new)])
-    spans = some(items, rng, 0.5)
+        refused |= set(items[-1]) if id(call) in pooled else set()
+    spans = [span for span in some(items, rng, 0.5) or [] if span not in refused]
     return view.replaced(spans) if spans else None
 
 

@@ -18,6 +18,7 @@ class Width:
     locked: bool = False
     produced: bool = False
     consumed: bool = False
+    guessed: bool = False  # it took in a literal behind a block whose output width is not seen
     linear: bool = False  # features of a vector, not channels of an image
     into: Width | None = None
 
@@ -37,6 +38,7 @@ class Ledger:
         self.widths: list[Width] = []
         self.names: dict[str, Width | None] = {}
         self.current: Width | None = None
+        self.lost = False  # the tensor at hand left a block whose output width is not seen
         self.mismatch = False  # a layer's input was not the last layer's output
         self.used: set[int] = set()  # id of every literal that was understood
 
@@ -63,6 +65,7 @@ class Ledger:
             one.locked |= other.locked
             one.produced |= other.produced
             one.consumed |= other.consumed
+            one.guessed |= other.guessed
             one.linear &= other.linear
             other.into = one
         return one
@@ -109,6 +112,7 @@ class Ledger:
         for width in reversed(self.widths):
             if width.root().value == value and width.root().produced:
                 width.root().consumed = True
+                width.root().guessed |= self.lost  # the block may put out the same number
                 return self.join(width, node)
         if self.current:
             self.current.root().locked = True  # it reaches this layer changed in a way not seen
@@ -144,6 +148,7 @@ class Ledger:
 
     def produce(self, node: ast.expr | None) -> Width | None:
         """Bind an output width and make it the current one."""
+        self.lost = False
         value = integer(node)
         if node is not None and value is not None:
             self.current = self.join(self.new(value), node)

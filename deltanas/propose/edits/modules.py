@@ -112,7 +112,10 @@ def _wrapped(view: View, rng: Random) -> str | None:
     if name in view.classes and view.text(view.classes[name]) + "\n" != definition:
         return None
     if gated:
-        layers = [f"ChannelGate({width}, reduction={rng.choice((2, 4, 8))})"]
+        reduction = rng.choice((2, 4, 8))
+        if reduction > width:
+            return None
+        layers = [f"ChannelGate({width}, reduction={reduction})"]
     else:
         size = rng.choice((3, 3, 3, 5))
         conv = f"nn.Conv2d({width}, {width}, kernel_size={size}, padding={size // 2}, bias=False)"

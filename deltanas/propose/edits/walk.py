@@ -231,7 +231,7 @@ class Walk:
         if len(outs) != 1 or len(ins) > 1 or same:
             if self.ledger.current:
                 self.ledger.current.root().locked = True
-            self.ledger.current = None
+            self.ledger.current, self.ledger.lost = None, True
             return
         if not ins and self.ledger.current:
             self.ledger.current.root().consumed = True

@@ -7,15 +7,16 @@ from collections import Counter
 from random import Random
 
 from deltanas.propose.edits.calls import (
+    SIZES,
     dotted,
     integer,
     kind,
 )
 from deltanas.propose.edits.ledger import Width
+from deltanas.propose.edits.reductions import least_width
 from deltanas.propose.edits.view import Span, View, view_of
 from deltanas.propose.edits.walk import Walk
 
-SIZES = frozenset({"kernel_size", "stride", "padding", "dilation", "output_size"})  # no widths
 OPAQUE_CALLS = frozenset(
     [
         "cat",
@@ -56,7 +57,7 @@ def width(code: str, rng: Random) -> str | None:
     spans: list[Span] = []
     for chosen in rng.sample(free, min(len(free), rng.choice((1, 1, 1, 2)))):
         new = nearby(chosen.value, rng, tuple(chosen.divisors))
-        if new is not None:
+        if new is not None and new >= least_width(view) and not chosen.guessed:
             spans += [view.swap(node, str(new * factor)) for node, factor in chosen.slots]
     return view.replaced(spans or listed or []) if spans or listed else None
 
@@ -102,7 +103,7 @@ def _listed_widths(view: View, rng: Random) -> list[Span] | None:
     spans: list[Span] = []
     for node in rng.sample(numbers[:-1], rng.randint(1, len(numbers) - 1)):
         new = nearby(integer(node) or 0, rng)
-        if new is not None:
+        if new is not None and new >= least_width(view):
             spans.append(view.swap(node, str(new)))
     return spans or None
 
