@@ -28,7 +28,7 @@ from deltanas.evaluate.images.image_data import blank_data
 from deltanas.llm.local import TransformersLLM
 from deltanas.propose.proposer import LLMProposer
 from deltanas.propose.random_edit import random_edit
-from deltanas.records import Baseline, Job, Proposal, Verdict, derive_seed
+from deltanas.records import Baseline, Job, Proposal, Request, Slot, Verdict, derive_seed
 from deltanas.report.metrics import wilson_interval
 from deltanas.screen.delta import DeltaError, apply_delta, extract_delta
 from deltanas.screen.policy import PolicyError, check_policy
@@ -117,7 +117,10 @@ def measure(
     for start in track(range(0, len(asked), 48), "generate"):
         part = slice(start, start + 48)
         proposals += proposer.propose(
-            [b for b, _ in asked[part]], [DATASET] * len(asked[part]), seeds[part]
+            [
+                Request(slot=Slot(cycle=0, number=n, dataset=DATASET, baseline=b), seed=seed)
+                for n, ((b, _), seed) in enumerate(zip(asked[part], seeds[part], strict=True))
+            ]
         )
     verdicts: dict[tuple[str, int], Verdict] = {}
     deltas: dict[tuple[str, int], str] = {}
