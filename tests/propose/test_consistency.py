@@ -45,6 +45,20 @@ def test_no_reduction_grows_beyond_the_width_that_it_divides() -> None:
     }
 
 
+def test_depth_stops_growing() -> None:
+    code = network("""
+growth_rate = 512
+depth = 64
+n = 100
+""")
+    found = str([added for _, added in outcomes(blocks.block, code, 80)])
+    assert set(re.findall(r"(\w+) = (\d+)", found)) == {
+        ("growth_rate", "256"),
+        ("depth", "63"),
+        ("n", "99"),
+    }
+
+
 def test_no_width_shrinks_below_a_reduction() -> None:
     found = [added for _, added in outcomes(widths.width, GATED, 80)]
     lists = re.findall(r"for width in \[([\d, ]+)\]", str(found))

@@ -203,6 +203,8 @@ DEPTH_NAME = re.compile(
     r"(num_|n_)?(blocks|layers|repeats|columns)|depth|repeats|n|(expand|mlp)_ratio|expansion"
     r"|growth(_rate)?|reduction"
 )
+MOST_GROWTH = 512  # channels that one layer of a dense block may add
+MOST = 64  # of all else
 
 
 def _depth(view: View, rng: Random) -> str | None:
@@ -231,6 +233,9 @@ def _depth(view: View, rng: Random) -> str | None:
     if not choices:
         return None
     value, name, new = rng.choice(choices)
+    most = MOST_GROWTH if name.startswith("growth") else MOST
+    if new > max(most, integer(value) or 0):
+        return None  # doubled again and again, it would leave every sensible size
     if name == "reduction" and not fits_reduction(view, value, new):
         return None
     return view.replaced([view.swap(value, str(new))])
