@@ -33,7 +33,7 @@ test-all: $(READY)  ## Run every test
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
 
 # The shape check comes last, as it needs LEMUR's networks (make lemur) and stops without them.
-bench: $(READY)  ## Measure what a CPU can, into benchmarks/results, in 11 minutes
+bench: $(READY)  ## Measure what a CPU can, into benchmarks/results
 	$(BIN)/python benchmarks/evaluation.py --rounds 10
 	$(BIN)/python benchmarks/jail_overhead.py
 	$(BIN)/python benchmarks/generation.py --rounds 3

@@ -43,7 +43,7 @@ from deltanas.evaluate.inside.train import GRADIENT_CLIP, CandidateModule, train
 from deltanas.evaluate.inside.training_data import TrainingBatches, TrainingData
 from deltanas.evaluate.jail import huge_pages
 from deltanas.evaluate.jail.layers import Jail, enter_jail, prepare
-from deltanas.evaluate.score import judge
+from deltanas.evaluate.score import score
 from deltanas.evaluate.worker import environment
 from deltanas.records import Baseline, Job, Verdict
 
@@ -76,7 +76,7 @@ def one_child(job: Job, images: ImageData, data: TrainingData, jail: Jail) -> di
     began = time.monotonic()
     with supervise.run_child(work, jail, LIMITS, cap=answer_cap(job, data)) as (report, output):
         reaped = time.monotonic()
-        found = judge(job, report, bytes(output), images, LIMITS)
+        found = score(job, report, bytes(output), images, LIMITS)
     if found.verdict is not Verdict.TRAINED:
         raise RuntimeError(f"{job.job_id}: {found.verdict} {found.reason}")
     return {
@@ -84,7 +84,7 @@ def one_child(job: Job, images: ImageData, data: TrainingData, jail: Jail) -> di
         "jail": clock[JAILED] - clock[FORKED],
         "own": clock[WORKED] - clock[JAILED],
         "end": reaped - clock[WORKED],
-        "judge": time.monotonic() - reaped,
+        "score": time.monotonic() - reaped,
     }
 
 
@@ -112,7 +112,7 @@ def parts(baselines: list[Baseline], images: ImageData, rounds: int) -> dict[str
                 "own: import, build, shape": check["own"],
                 "own: import, train, predict": training["own"],
                 "ends": check["end"] + training["end"],
-                "judging": check["judge"] + training["judge"],
+                "judging": check["score"] + training["score"],
             }
             for name, seconds in row.items():
                 found.setdefault(name, []).append(1e3 * seconds)

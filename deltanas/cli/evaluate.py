@@ -64,7 +64,7 @@ def _run(path: Path, overrides: Sequence[str]) -> None:
 
     config, recipe = _configured(overrides)
     console = Console()
-    found, tier = _judge(_source(path), config, recipe, console)
+    found, tier = _evaluated(_source(path), config, recipe, console)
     _show(found, tier, recipe, console)
     sys.stdout.write(_line(found) + "\n")
 
@@ -103,7 +103,7 @@ def _source(path: Path) -> str:
     return path.read_bytes().decode("utf-8-sig", "surrogateescape")
 
 
-def _judge(
+def _evaluated(
     code: str, config: Config, recipe: Recipe, console: Console
 ) -> tuple[Evaluation, str | None]:
     """Return what the screen or the jail found out, and the jail's tier where one was needed."""

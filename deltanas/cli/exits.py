@@ -21,6 +21,7 @@ def ending(program: str, action: Callable[[], int | None]) -> int:
     try:
         return action() or 0
     except KeyboardInterrupt:
+        sys.stderr.write(f"{program}: interrupted\n")
         return INTERRUPTED
     except _mendable() as error:
         sys.stderr.write(f"{program}: {visible(_one_line(_message(error)))}\n")

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from deltanas.evaluate.channel import Limits, Report, frame, receive, receive_message
 from deltanas.evaluate.images.image_data import ImageData
 from deltanas.evaluate.inside.tiny import TINY, TINY_RECIPE
-from deltanas.evaluate.score import judge
+from deltanas.evaluate.score import score
 from deltanas.evaluate.worker import Zygote
 from deltanas.records import Evaluation, Job, Loop, Verdict
 
@@ -35,7 +35,7 @@ class Lane:
         self._connection: socket.socket | None = None
 
     def evaluate(self, job: Job) -> Evaluation:
-        """Run one job and judge it. Raises ZygoteError when no worker can be had.
+        """Run one job and score it. Raises ZygoteError when no worker can be had.
 
         A suspicious end is the network's own only if the job's canary then trains in the same
         worker. Otherwise the job is repeated in a new one, at last with verdict INFRASTRUCTURE.
@@ -43,7 +43,7 @@ class Lane:
         faults = []
         for _ in range(TRIES):
             try:
-                found = self._judge(job)
+                found = self._scored(job)
                 if not is_suspicious(found):
                     return found
                 canary = self._run(canary_of(job))
@@ -69,7 +69,7 @@ class Lane:
             self._connection.close()
             self._connection = None
 
-    def _judge(self, job: Job) -> Evaluation:
+    def _scored(self, job: Job) -> Evaluation:
         """Count a network in one process and, if it passes the check, train it in another.
 
         What training did to a process, or what it says of itself afterwards, changes no size.
@@ -115,7 +115,7 @@ class Lane:
         if self._connection is None:
             self._connection = self._zygote.open_worker()
         report, output = self._exchange(self._connection, job)
-        return judge(job, report, output, self._data, self._limits)
+        return score(job, report, output, self._data, self._limits)
 
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
         nameless = asdict(replace(job, job_id="", canary=""))  # no network knows a canary's job

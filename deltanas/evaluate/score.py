@@ -56,7 +56,7 @@ class _Header:
     macs: int | None = None
 
 
-def judge(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
+def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
     """Return the evaluation of a job from the worker's report and the child's raw answer.
 
     Parameters and multiply-accumulates are taken from a check, never from a process that trained;

@@ -43,10 +43,17 @@ class RunStore:
             if not read_only:
                 resources.enter_context(_writer_lock(path))
             try:
-                connection = _connect(path, read_only)
-                if read_only and _version(connection) == migration.MIGRATED:
-                    connection = _in_memory(connection)
-                resources.enter_context(closing(connection))
+                connection = resources.enter_context(closing(_connect(path, read_only)))
+                if not read_only:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    connection.execute("PRAGMA synchronous = FULL")
+                elif _version(connection) == migration.MIGRATED:
+                    file, connection = (
+                        connection,
+                        sqlite3.connect(":memory:", isolation_level=None),
+                    )
+                    resources.enter_context(closing(connection))
+                    file.backup(connection)
                 _prepare(connection, path, read_only)
             except (sqlite3.Error, ValueError) as error:
                 raise RunStoreError(f"{path} cannot be used as a run's file: {error}") from error
@@ -198,19 +205,7 @@ def _writer_lock(path: Path) -> Iterator[None]:
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc"
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=30.0, isolation_level=None)
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a copy that may be changed, and close what it was copied from."""
-    copy = sqlite3.connect(":memory:", isolation_level=None)
-    with closing(connection):
-        connection.backup(copy)
-    return copy
+    return sqlite3.connect(uri, uri=True, timeout=30.0, isolation_level=None)
 
 
 def _version(connection: sqlite3.Connection) -> Any:

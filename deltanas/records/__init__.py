@@ -4,7 +4,8 @@ Accuracies and rates are fractions in [0, 1]; durations are seconds; a value tha
 measured is `None`.
 """
 
-from deltanas.records.closed import Loop, Origin, Precision, Scaling, Stage, UserError, Verdict
+from deltanas.records.enums import Loop, Origin, Precision, Scaling, Stage, Verdict
+from deltanas.records.errors import UserError
 from deltanas.records.networks import (
     Baseline,
     Candidate,
@@ -19,13 +20,13 @@ from deltanas.records.networks import (
     attempt_id,
     derive_seed,
 )
+from deltanas.records.requests import Request
 from deltanas.records.runs import (
     Attempt,
     CycleSummary,
     Finalist,
     FinishedRun,
     LostRun,
-    Request,
     Run,
     State,
     Summary,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from deltanas.records.closed import Loop, Origin, Precision, Scaling, Verdict
+from deltanas.records.enums import Loop, Origin, Precision, Scaling, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

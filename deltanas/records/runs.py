@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from deltanas.records.closed import Loop, Stage, Verdict
-from deltanas.records.networks import Baseline, Slot, UsedBaseline
+from deltanas.records.enums import Loop, Stage, Verdict
+from deltanas.records.networks import UsedBaseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +51,6 @@ class Attempt:
     memory_bytes: int | None = None
     loop: Loop = Loop.trusted  # of the run
     overworked: bool = False  # in its own loop it learned for longer than it was asked to
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One delta to be written: the baseline of a slot is to be edited."""
-
-    slot: Slot
-    seed: int
-    parents: tuple[Baseline, ...] = ()  # further networks, whose changes may be taken over
-    failed: tuple[Attempt, ...] = ()  # earlier attempts at it, with their reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

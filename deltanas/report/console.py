@@ -12,6 +12,7 @@ from deltanas.report.headline import headline, stages
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 _BLANK = "–"  # stands in tables for what was not measured
 
@@ -19,6 +20,21 @@ _BLANK = "–"  # stands in tables for what was not measured
 def say(console: Console, line: str) -> None:
     """Print one line as it is, however long."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _bars(console: Console, clock: ProgressColumn) -> Progress:
+    """Return bars that vanish at their end, each with steps and a clock; on terminals only."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description:<26}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        clock,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 class CycleProgress:
@@ -30,24 +46,10 @@ class CycleProgress:
 
     def __init__(self, console: Console, cycles: int) -> None:
         """Prepare for a number of cycles."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+        from rich.progress import TimeElapsedColumn
 
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description:<26}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = _bars(console, TimeElapsedColumn())
         self._cycles = self._progress.add_task("search, cycles", total=cycles)
         self._stage = self._progress.add_task("", total=None, visible=False)
 
@@ -79,7 +81,7 @@ class CycleProgress:
 
     def say(self, text: str) -> None:
         """Print one line above the bars, which stays on the screen."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, text)
 
 
 class TaskProgress:
@@ -90,24 +92,10 @@ class TaskProgress:
 
     def __init__(self, console: Console) -> None:
         """Prepare; nothing shows before the first call."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import TimeRemainingColumn
 
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description:<26}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = _bars(console, TimeRemainingColumn())
         self._bar = self._progress.add_task("", total=None)
         self._task = ""
 
@@ -118,7 +106,7 @@ class TaskProgress:
             self._task = task
             self._progress.reset(self._bar, description=task, total=total or None)
             if not counted:
-                self._console.print(task, highlight=False, markup=False, soft_wrap=True)
+                say(self._console, task)
         if counted:
             self._progress.start()  # not earlier: torchvision draws its own bar of a download
             self._progress.update(self._bar, completed=done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deltanas.report import metric_names as names
+from deltanas.report import keys
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
@@ -13,32 +13,42 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
     (
         "Valid rate",
         (
-            ("Valid and useful rate", (names.VALID_RATE, names.USEFUL_RATE)),
-            ("Candidates admitted", (names.ADMITTED,)),
-            ("Infrastructure failures", (names.INFRASTRUCTURE_FAILURES,)),
+            ("Valid and useful rate", (keys.VALID_RATE, keys.USEFUL_RATE)),
+            ("Candidates admitted", (keys.ADMITTED,)),
+            ("Infrastructure failures", (keys.INFRASTRUCTURE_FAILURES,)),
         ),
     ),
     (
         "Accuracy",
         (
-            ("Mean first-epoch accuracy", (names.MEAN_FIRST_EPOCH_ACCURACY,)),
-            ("Best first-epoch accuracy", (names.BEST_FIRST_EPOCH_ACCURACY,)),
-            ("Mean gain over the parent", (names.MEAN_GAIN,)),
+            ("Mean first-epoch accuracy", (keys.MEAN_FIRST_EPOCH_ACCURACY,)),
+            ("Best first-epoch accuracy", (keys.BEST_FIRST_EPOCH_ACCURACY,)),
+            ("Mean gain over the parent", (keys.MEAN_GAIN,)),
         ),
     ),
     (
         "Diff length",
         (
-            ("Delta lines", (names.DELTA_LINES,)),
-            ("Delta tokens", (names.DELTA_TOKENS,)),
+            ("Delta lines", (keys.DELTA_LINES,)),
+            ("Delta tokens", (keys.DELTA_TOKENS,)),
         ),
     ),
     (
         "LoRA",
-        (("Held-out loss before and after", (names.TUNE_LOSS_BEFORE, names.TUNE_LOSS_AFTER)),),
+        (
+            (
+                "Held-out loss before and after",
+                (keys.TUNE_LOSS_BEFORE, keys.TUNE_LOSS_AFTER),
+            ),
+        ),
     ),
 )
-STUDY = (names.SPEARMAN_RHO, names.SPEARMAN_LOW, names.SPEARMAN_HIGH, names.SPEARMAN_N)
+STUDY = (
+    keys.SPEARMAN_RHO,
+    keys.SPEARMAN_LOW,
+    keys.SPEARMAN_HIGH,
+    keys.SPEARMAN_N,
+)
 
 
 def workspace(entity: str, project: str) -> ws.Workspace:
@@ -53,7 +63,7 @@ def workspace(entity: str, project: str) -> ws.Workspace:
         ws.Section(
             name=title,
             panels=[
-                wr.LinePlot(title=panel, x=names.CYCLE, y=list(metrics), title_x="cycle")
+                wr.LinePlot(title=panel, x=keys.CYCLE, y=list(metrics), title_x="cycle")
                 for panel, metrics in panels
             ],
             is_open=True,
@@ -61,7 +71,7 @@ def workspace(entity: str, project: str) -> ws.Workspace:
         for title, panels in SECTIONS
     ]
     bars: list[Any] = [
-        wr.BarPlot(title=names.TITLES[metric], metrics=[wr.SummaryMetric(metric)])
+        wr.BarPlot(title=keys.TITLES[metric], metrics=[wr.SummaryMetric(metric)])
         for metric in STUDY
     ]
     sections.insert(3, ws.Section(name="Spearman rho", panels=bars, is_open=True))
@@ -72,5 +82,5 @@ def workspace(entity: str, project: str) -> ws.Workspace:
         project=project,
         name="deltanas search",
         sections=sections,
-        settings=ws.WorkspaceSettings(x_axis=names.CYCLE),
+        settings=ws.WorkspaceSettings(x_axis=keys.CYCLE),
     )

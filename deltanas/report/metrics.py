@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, fmean
 
 from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
-from deltanas.report import metric_names as names
+from deltanas.report import keys
 from deltanas.report.ranking import proxy_fidelity
 
 
@@ -104,24 +104,24 @@ def cycles_of(finished: Sequence[CycleSummary], attempts: Sequence[Attempt]) -> 
 def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
     """Return one cycle's measured figures under the names of `names`; the rest is left out."""
     figures: dict[str, float | None] = {
-        names.CYCLE: summary.cycle,
-        names.VALID_RATE: ratio(summary.valid, summary.attempted),
-        names.USEFUL_RATE: ratio(summary.useful, summary.attempted),
-        names.MEAN_FIRST_EPOCH_ACCURACY: summary.mean_first_epoch_accuracy,
-        names.BEST_FIRST_EPOCH_ACCURACY: summary.best_first_epoch_accuracy,
-        names.MEAN_GAIN: summary.mean_gain,
-        names.DELTA_LINES: summary.mean_delta_lines,
-        names.DELTA_TOKENS: summary.mean_delta_tokens,
-        names.ADMITTED: summary.admitted,
-        names.INFRASTRUCTURE_FAILURES: summary.infrastructure_failures,
-        names.SECONDS_BASELINES: summary.seconds.get(Stage.baselines, 0.0),
-        names.SECONDS_GENERATE: summary.seconds.get(Stage.generate, 0.0),
-        names.SECONDS_SCREEN: summary.seconds.get(Stage.screen, 0.0),
-        names.SECONDS_EVALUATE: summary.seconds.get(Stage.evaluate, 0.0),
-        names.SECONDS_TUNE: summary.seconds.get(Stage.tune, 0.0),
-        names.SECONDS_RECORD: summary.seconds.get(Stage.record, 0.0),
-        names.TUNE_LOSS_BEFORE: summary.tune_loss_before,
-        names.TUNE_LOSS_AFTER: summary.tune_loss_after,
+        keys.CYCLE: summary.cycle,
+        keys.VALID_RATE: ratio(summary.valid, summary.attempted),
+        keys.USEFUL_RATE: ratio(summary.useful, summary.attempted),
+        keys.MEAN_FIRST_EPOCH_ACCURACY: summary.mean_first_epoch_accuracy,
+        keys.BEST_FIRST_EPOCH_ACCURACY: summary.best_first_epoch_accuracy,
+        keys.MEAN_GAIN: summary.mean_gain,
+        keys.DELTA_LINES: summary.mean_delta_lines,
+        keys.DELTA_TOKENS: summary.mean_delta_tokens,
+        keys.ADMITTED: summary.admitted,
+        keys.INFRASTRUCTURE_FAILURES: summary.infrastructure_failures,
+        keys.SECONDS_BASELINES: summary.seconds.get(Stage.baselines, 0.0),
+        keys.SECONDS_GENERATE: summary.seconds.get(Stage.generate, 0.0),
+        keys.SECONDS_SCREEN: summary.seconds.get(Stage.screen, 0.0),
+        keys.SECONDS_EVALUATE: summary.seconds.get(Stage.evaluate, 0.0),
+        keys.SECONDS_TUNE: summary.seconds.get(Stage.tune, 0.0),
+        keys.SECONDS_RECORD: summary.seconds.get(Stage.record, 0.0),
+        keys.TUNE_LOSS_BEFORE: summary.tune_loss_before,
+        keys.TUNE_LOSS_AFTER: summary.tune_loss_after,
     }
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -129,10 +129,10 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
 def study_metrics(summary: Summary) -> dict[str, float]:
     """Return the measured figures of the finalists' study."""
     figures = {
-        names.SPEARMAN_RHO: summary.spearman_rho,
-        names.SPEARMAN_LOW: summary.spearman_low,
-        names.SPEARMAN_HIGH: summary.spearman_high,
-        names.SPEARMAN_N: summary.spearman_n,
+        keys.SPEARMAN_RHO: summary.spearman_rho,
+        keys.SPEARMAN_LOW: summary.spearman_low,
+        keys.SPEARMAN_HIGH: summary.spearman_high,
+        keys.SPEARMAN_N: summary.spearman_n,
     }
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from deltanas.records import Attempt, CycleSummary, Summary
-from deltanas.report import metric_names as names
+from deltanas.report import keys
 from deltanas.report.diffs import best_attempts, diff_page
 from deltanas.report.metrics import cycle_metrics, study_metrics
 
@@ -129,9 +129,9 @@ class WandbTracker:
                 silent=True, console="off", x_disable_stats=True, disable_git=True
             ),
         )
-        self._run.define_metric(names.CYCLE, hidden=True)
-        for name in names.TITLES:
-            self._run.define_metric(name, step_metric=names.CYCLE)
+        self._run.define_metric(keys.CYCLE, hidden=True)
+        for name in keys.TITLES:
+            self._run.define_metric(name, step_metric=keys.CYCLE)
 
     def log_cycle(self, summary: CycleSummary) -> None:
         """Log one cycle's measured figures in one step."""
@@ -150,10 +150,13 @@ class WandbTracker:
         table = wandb.Table(columns=list(CANDIDATE_COLUMNS))
         for attempt in attempts:
             table.add_data(*(_cell(getattr(attempt, name)) for name in CANDIDATE_COLUMNS))
-        media: dict[str, Any] = {names.CYCLE: self._last_cycle, names.CANDIDATES: table}
+        media: dict[str, Any] = {
+            keys.CYCLE: self._last_cycle,
+            keys.CANDIDATES: table,
+        }
         best = best_attempts(attempts)
         if best:
-            media[names.BEST_DELTAS] = wandb.Html(diff_page(best), inject=False)
+            media[keys.BEST_DELTAS] = wandb.Html(diff_page(best), inject=False)
         with self._open_run() as run:
             run.log(media)
 
@@ -168,7 +171,7 @@ class WandbTracker:
                 if summary is not None:
                     study = study_metrics(summary)
                     if study:
-                        run.log({names.CYCLE: self._last_cycle, **study})
+                        run.log({keys.CYCLE: self._last_cycle, **study})
                     run.summary.update(summary.flat())
             finally:
                 wandb.finish(exit_code=1 if summary is None else 0)

@@ -11,7 +11,7 @@ import re
 import warnings
 
 from deltanas.records import Verdict
-from deltanas.screen import policy_lists as names
+from deltanas.screen import policy_lists
 from deltanas.screen.interface import interface_fault
 from deltanas.source import FROZEN
 
@@ -74,7 +74,7 @@ def _check(
             _check_attribute(node, bound)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             _check_text(node, node.value)
-        elif isinstance(node, ast.MatchClass) and any(map(names.denied, node.kwd_attrs)):
+        elif isinstance(node, ast.MatchClass) and any(map(policy_lists.denied, node.kwd_attrs)):
             raise _refuse(node, f"the pattern {ast.unparse(node)} is not allowed")
     _check_names(nodes, bound)
 
@@ -179,8 +179,8 @@ def _check_imports(baseline: list[ast.AST], nodes: list[ast.AST]) -> None:
     for node in nodes:
         for name, path in _imported(node):
             root, *parts = path.split(".")
-            refused = [part for part in parts if names.denied_in_module(part)]
-            listed = root in names.MODULES and not refused
+            refused = [part for part in parts if policy_lists.denied_in_module(part)]
+            listed = root in policy_lists.MODULES and not refused
             if listed and (name != "*" or path in tolerated):
                 continue
             if name == "*" or name in used or path not in tolerated:
@@ -196,11 +196,11 @@ def _root(node: ast.expr) -> str:
 
 def _check_attribute(node: ast.Attribute, bound: set[str]) -> None:
     of_module = _root(node) in bound
-    if names.denied(node.attr) or (of_module and names.denied_in_module(node.attr)):
+    if policy_lists.denied(node.attr) or (of_module and policy_lists.denied_in_module(node.attr)):
         raise _refuse(node, f"the attribute {ast.unparse(node)} is not allowed")
     if isinstance(node.ctx, ast.Load):
         return
-    if of_module and not names.is_switch(ast.unparse(node)):
+    if of_module and not policy_lists.is_switch(ast.unparse(node)):
         raise _refuse(node, f"{ast.unparse(node)} belongs to a library; it cannot be changed")
     if _DUNDER.fullmatch(node.attr):
         raise _refuse(node, f"{ast.unparse(node)} cannot be assigned")
@@ -209,7 +209,7 @@ def _check_attribute(node: ast.Attribute, bound: set[str]) -> None:
 def _check_text(node: ast.Constant, text: str) -> None:
     """Refuse the names that `str.format` and the like would look up."""
     for name in _DUNDER.findall(text):
-        if names.denied(name):
+        if policy_lists.denied(name):
             raise _refuse(node, f"the text holds {name}, which is not allowed")
 
 
@@ -219,11 +219,11 @@ def _check_names(nodes: list[ast.AST], bound: set[str]) -> None:
         if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load):
             continue
         call = called.get(id(node))
-        if node.id in names.BUILTINS or names.denied(node.id):
+        if node.id in policy_lists.BUILTINS or policy_lists.denied(node.id):
             raise _refuse(node, f"the name {node.id} is not allowed")
         if node.id == "input" and call:  # as a variable it is the tensor that forward receives
             raise _refuse(node, "the call of input is not allowed")
-        if node.id in names.BY_NAME:
+        if node.id in policy_lists.BY_NAME:
             if call is None or not _names_attribute(call):
                 raise _refuse(
                     node, f"{node.id} must be called with a permitted attribute name, as a literal"
@@ -246,5 +246,5 @@ def _names_attribute(call: ast.Call) -> bool:
     return (
         isinstance(name, ast.Constant)
         and isinstance(name.value, str)
-        and not names.denied_in_module(name.value)
+        and not policy_lists.denied_in_module(name.value)
     )

@@ -15,7 +15,7 @@ from deltanas.search.memory import Memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Thresholds:
     """What a candidate of a data set must reach, as proxy accuracy in [0, 1]."""
 
     majority_rate: float  # of the validation split; up to it a network is degenerate
@@ -27,7 +27,7 @@ class Candidates:
     """Screens replies and writes rows by what the configuration asks for."""
 
     config: Config
-    bars: Mapping[str, Bar]  # by dataset
+    thresholds: Mapping[str, Thresholds]  # by dataset
     proposer: Proposer  # whose tokenizer counts
     memory: Memory
 
@@ -45,7 +45,7 @@ class Candidates:
         self, slot: Slot, proposal: Proposal, outcome: Candidate | Refused, source: str | None
     ) -> Attempt:
         """Return the row of a slot; `source` names the network whose score it gets, if any."""
-        bar, novelty = self.bars[slot.dataset], self.memory.novelty
+        at, novelty = self.thresholds[slot.dataset], self.memory.novelty
         evaluation = self.memory.scores[slot.dataset, source] if source else None
         reused = source if source != slot.name else None
         similarity = outcome.novelty if isinstance(outcome, Refused) else None
@@ -60,8 +60,8 @@ class Candidates:
             reused_from=reused,
             similarity=similarity,
             novel=novel or self.config.novelty.gate is NoveltyGate.off,
-            majority_rate=bar.majority_rate,
-            gate=bar.gate,
+            majority_rate=at.majority_rate,
+            gate=at.gate,
             loop=Loop(self.config.trainer.loop),
             count_tokens=self.proposer.count_tokens,
         )

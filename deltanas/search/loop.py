@@ -1,4 +1,4 @@
-"""The algorithm (arXiv 2605.04903, section 3): one stage per line."""
+"""The algorithm of arXiv 2605.04903: one stage per line."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from deltanas.records import Baseline
 from deltanas.report.console import CycleProgress, say
 from deltanas.report.tracker import Tracker
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.search.candidates import Bar, Candidates
+from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.corpus import static_corpus
 from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
@@ -50,8 +50,9 @@ from deltanas.tune.curation import Pair
 if TYPE_CHECKING:
     from rich.console import Console
 
-PACKAGES = ("deltanas", "torch", "lightning", "transformers", "peft", "llguidance", "wandb") + (
-    "datasketch",
+PACKAGES = (  # whose versions a run records
+    *("deltanas", "torch", "lightning", "transformers", "peft"),
+    *("llguidance", "wandb", "datasketch"),
 )
 
 
@@ -107,15 +108,15 @@ def opened(
         store.set_meta("llm", llm)
         _announce(console, config, archive.name, pools, fit, executor, left_out)
         lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
-        bars = {
-            one.name: Bar(
+        thresholds = {
+            one.name: Thresholds(
                 majority_rate=data[one.name].majority_rate("val"), gate=config.dataset.gate_of(one)
             )
             for one in config.dataset.sets()
         }
         search = assembled(
             config=config,
-            bars=bars,
+            thresholds=thresholds,
             pools=fit,
             proposer=proposer,
             lessons=lessons,
@@ -131,7 +132,7 @@ def opened(
 def assembled(
     *,
     config: Config,
-    bars: Mapping[str, Bar],
+    thresholds: Mapping[str, Thresholds],
     pools: dict[str, list[Baseline]],
     proposer: Proposer,
     lessons: Lessons,
@@ -139,11 +140,8 @@ def assembled(
     journal: Journal,
     progress: Bars,
 ) -> Search:
-    """Return the search over these parts; bars and pools are by dataset."""
-    memory = Memory(
-        pools=pools,
-        novelty=novelty_index(config),
-    )
+    """Return the search over these parts; thresholds and pools are by dataset."""
+    memory = Memory(pools=pools, novelty=novelty_index(config))
     stages = Stages(bars=progress)
     slots = Slots(
         config=config,
@@ -158,7 +156,9 @@ def assembled(
         config=config,
         slots=slots,
         proposer=proposer,
-        candidates=Candidates(config=config, bars=bars, proposer=proposer, memory=memory),
+        candidates=Candidates(
+            config=config, thresholds=thresholds, proposer=proposer, memory=memory
+        ),
         executor=executor,
         lessons=lessons,
         memory=memory,

@@ -33,7 +33,7 @@ class Selector(Protocol):
 
 
 class Balanced:
-    """Families take turns at random, strong or weak alike (arXiv 2605.04903, section 3)."""
+    """Draws families at random, strong or weak alike, and then one of their members."""
 
     def choose(
         self,

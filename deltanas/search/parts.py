@@ -143,11 +143,8 @@ def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any
     described = llm.describe()
     if not config.lora.enabled:
         return proposer, None, described
-    return (
-        proposer,
-        llm.tuner(lambda network, tokenizer: _tuner(config, network, tokenizer)),
-        (described),
-    )
+    tuner = llm.tuner(lambda network, tokenizer: _tuner(config, network, tokenizer))
+    return proposer, tuner, described
 
 
 def lora_settings(config: Config) -> LoraSettings:

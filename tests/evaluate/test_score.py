@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from deltanas.evaluate import ImageData, load_data
 from deltanas.evaluate.channel import HEADER_CAP, PROBE_CAP, Limits, Report, answer_rows, frame
-from deltanas.evaluate.score import judge
+from deltanas.evaluate.score import score
 from deltanas.records import Verdict
 from tests.evaluate.networks import make_job
 
@@ -44,7 +44,7 @@ def perfect(data: ImageData, epochs: int) -> bytes:
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_accuracies_come_from_the_labels(epochs: int) -> None:
     job = make_job("", epochs=epochs)
-    found = judge(job, CLEAN, frame(HEADER, perfect(DIGITS, epochs)), DIGITS, LIMITS)
+    found = score(job, CLEAN, frame(HEADER, perfect(DIGITS, epochs)), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.curve == (1.0,) * epochs
     assert (found.proxy_accuracy, found.first_epoch_accuracy, found.test_accuracy) == (1, 1, 1)
@@ -58,7 +58,7 @@ def test_first_and_last_epoch_are_told_apart() -> None:
     payload = b"".join(
         block.tobytes() for block in (wrong[0], right[0], wrong[1], right[1], right[0][::2])
     )
-    found = judge(make_job("", epochs=2), CLEAN, frame(HEADER, payload), DIGITS, LIMITS)
+    found = score(make_job("", epochs=2), CLEAN, frame(HEADER, payload), DIGITS, LIMITS)
     assert found.curve == (0.0, 1.0)
     assert (found.proxy_accuracy, found.first_epoch_accuracy, found.test_accuracy) == (1, 0, 1)
 
@@ -67,7 +67,7 @@ def test_always_the_same_answer_is_no_better_than_the_majority() -> None:
     job = make_job("")
     rows = sum(answer_rows(1, len(DIGITS.val_labels), len(DIGITS.test_labels)))
     answer = frame(HEADER, one_hot(np.full(rows, 3)).tobytes())
-    found = judge(job, CLEAN, answer, DIGITS, LIMITS)
+    found = score(job, CLEAN, answer, DIGITS, LIMITS)
     assert found.proxy_accuracy <= DIGITS.majority_rate("val")
     assert not found.batch_dependent
 
@@ -77,13 +77,13 @@ def test_answers_that_change_in_other_company_are_seen(changed: int, seen: bool)
     logits = np.frombuffer(perfect(DIGITS, 1), np.float16).reshape(-1, 10).copy()
     logits[-150:] += 0.005  # rounding
     logits[660 : 660 + changed] *= 0.9
-    found = judge(make_job(""), CLEAN, frame(HEADER, logits.tobytes()), DIGITS, LIMITS)
+    found = score(make_job(""), CLEAN, frame(HEADER, logits.tobytes()), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.batch_dependent is seen
 
 
 def test_a_check_without_epochs_has_no_accuracy() -> None:
-    found = judge(make_job("", epochs=0), CLEAN, frame(HEADER), DIGITS, LIMITS)
+    found = score(make_job("", epochs=0), CLEAN, frame(HEADER), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.proxy_accuracy is None
     assert found.curve == ()
@@ -94,7 +94,7 @@ def test_a_check_without_epochs_has_no_accuracy() -> None:
 def test_logits_that_are_no_numbers_diverged(value: float) -> None:
     logits = np.frombuffer(perfect(DIGITS, 1), np.float16).copy()
     logits[-1] = value
-    found = judge(make_job(""), CLEAN, frame(HEADER, logits.tobytes()), DIGITS, LIMITS)
+    found = score(make_job(""), CLEAN, frame(HEADER, logits.tobytes()), DIGITS, LIMITS)
     assert found.verdict is Verdict.DIVERGED
 
 
@@ -117,7 +117,7 @@ def test_logits_that_are_no_numbers_diverged(value: float) -> None:
     ],
 )
 def test_an_answer_that_is_not_exact_is_none(answer: bytes) -> None:
-    found = judge(make_job(""), CLEAN, answer, DIGITS, LIMITS)
+    found = score(make_job(""), CLEAN, answer, DIGITS, LIMITS)
     assert found.verdict is Verdict.KILLED
     assert found.proxy_accuracy is None
     assert found.parameters is None
@@ -135,7 +135,7 @@ def test_an_answer_that_is_not_exact_is_none(answer: bytes) -> None:
     ],
 )
 def test_sizes_that_cannot_be_end_a_check(claim: dict[str, Any]) -> None:
-    found = judge(make_job("", epochs=0), CLEAN, frame(HEADER | claim), DIGITS, LIMITS)
+    found = score(make_job("", epochs=0), CLEAN, frame(HEADER | claim), DIGITS, LIMITS)
     assert found.verdict is Verdict.KILLED
     assert found.parameters is None
 
@@ -143,12 +143,12 @@ def test_sizes_that_cannot_be_end_a_check(claim: dict[str, Any]) -> None:
 @given(answer=st.binary(max_size=200))
 @example(answer=frame(HEADER)[:-1])
 def test_no_bytes_break_the_judge(answer: bytes) -> None:
-    assert judge(make_job(""), CLEAN, answer, DIGITS, LIMITS).verdict is Verdict.KILLED
+    assert score(make_job(""), CLEAN, answer, DIGITS, LIMITS).verdict is Verdict.KILLED
 
 
 def test_a_refusal_keeps_its_reason_within_bounds() -> None:
     header = {"verdict": "shape", "reason": "y" * 5000, "parameters": None, "macs": None}
-    found = judge(make_job(""), CLEAN, frame(header), DIGITS, LIMITS)
+    found = score(make_job(""), CLEAN, frame(header), DIGITS, LIMITS)
     assert found.verdict is Verdict.SHAPE
     assert found.reason == "y" * 300
 
@@ -172,7 +172,7 @@ def test_a_dead_process_counts_as_dead_whatever_it_wrote(
     change: dict[str, Any], verdict: Verdict, reason: str
 ) -> None:
     answer = frame(HEADER, perfect(DIGITS, 1))
-    found = judge(make_job(""), replace(CLEAN, **change), answer, DIGITS, LIMITS)
+    found = score(make_job(""), replace(CLEAN, **change), answer, DIGITS, LIMITS)
     assert found.verdict is verdict
     assert reason in found.reason
     assert json.dumps(found.curve) == "[]"

@@ -9,7 +9,7 @@ LIGHT = [
     "record.store",
     "record.summary",
     "report.metrics",
-    "report.metric_names",
+    "report.keys",
     "report.ranking",
     "report.tracker",
     "report.dashboard",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
-from deltanas.report import metric_names as names
+from deltanas.report import keys
 from deltanas.report.metrics import (
     cycle_metrics,
     is_useful,
@@ -222,8 +222,8 @@ def test_every_metric_has_a_title_and_unmeasured_ones_are_left_out(
     cycles: list[CycleSummary], summary: Summary
 ) -> None:
     logged = cycle_metrics(cycles[0]) | study_metrics(summary)
-    assert set(logged) == set(names.TITLES) | {names.CYCLE}
-    assert logged[names.VALID_RATE] == 0.5
+    assert set(logged) == set(keys.TITLES) | {keys.CYCLE}
+    assert logged[keys.VALID_RATE] == 0.5
     empty = cycle_metrics(summarise_cycle(3, []))
-    assert names.VALID_RATE not in empty
-    assert empty[names.CYCLE] == 3
+    assert keys.VALID_RATE not in empty
+    assert empty[keys.CYCLE] == 3

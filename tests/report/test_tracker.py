@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from deltanas.records import Attempt, CycleSummary, Summary
-from deltanas.report import metric_names as names
+from deltanas.report import keys
 from deltanas.report.dashboard import workspace
 from deltanas.report.metrics import cycle_metrics
 from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
 from tests.evaluate.processes import command_line, descendants, parents, wait_for
 
-TRACKER_KEYS = {names.CYCLE, names.CANDIDATES, names.BEST_DELTAS}
+TRACKER_KEYS = {keys.CYCLE, keys.CANDIDATES, keys.BEST_DELTAS}
 
 
 def _records(directory: Path) -> Iterator[dict[str, Any]]:
@@ -75,15 +75,19 @@ def test_an_offline_run_holds_the_four_figures(
     records = list(_records(directory))
     history = [record["history"]["item"] for record in records if "history" in record]
     by_cycle = history[: len(cycles)]
-    for name in (names.VALID_RATE, names.MEAN_FIRST_EPOCH_ACCURACY, names.DELTA_LINES):
+    for name in (
+        keys.VALID_RATE,
+        keys.MEAN_FIRST_EPOCH_ACCURACY,
+        keys.DELTA_LINES,
+    ):
         assert [step[name] for step in by_cycle] == [cycle_metrics(c)[name] for c in cycles]
-    assert [step[names.CYCLE] for step in by_cycle] == [0, 1]
-    assert history[-1][names.SPEARMAN_RHO] == pytest.approx(0.8)
+    assert [step[keys.CYCLE] for step in by_cycle] == [0, 1]
+    assert history[-1][keys.SPEARMAN_RHO] == pytest.approx(0.8)
     logged = {key.partition("._type")[0] for step in history for key in step}
     panels = set(_panel_metrics(workspace("someone", "deltanas")._to_model().model_dump()))
-    assert {names.VALID_RATE, names.DELTA_LINES, names.SPEARMAN_RHO} <= panels
+    assert {keys.VALID_RATE, keys.DELTA_LINES, keys.SPEARMAN_RHO} <= panels
     assert panels <= logged  # every panel shows something that was logged
-    assert set(names.TITLES) | TRACKER_KEYS <= logged
+    assert set(keys.TITLES) | TRACKER_KEYS <= logged
 
     at_end: dict[str, Any] = {}
     for record in records:
@@ -94,7 +98,7 @@ def test_an_offline_run_holds_the_four_figures(
     assert at_end["candidates.nrows"] == 8
 
     axes = {r["metric"]["name"]: r["metric"] for r in records if "metric" in r}
-    assert set(names.TITLES) <= set(axes)
+    assert set(keys.TITLES) <= set(axes)
     (run,) = [record["run"] for record in records if "run" in record]
     assert (run["run_group"], run["project"]) == ("sweep", "deltanas")
     assert run["config"]["update"]["llm"] == {"name": "tiny"}

@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Iterator
 
-from deltanas.screen import policy_lists as names
+from deltanas.screen.policy_lists import BUILTINS, MODULES, denied_in_module
 
 OPTIONAL = {"einops"}  # not installed with this project
 # of these, functions and classes as well
@@ -29,7 +29,7 @@ def root(name: object) -> str:
 
 def reached() -> Iterator[tuple[str, object]]:
     """Yield path and value of all that the permitted modules hold, other permitted ones too."""
-    waiting = [(name, importlib.import_module(name)) for name in sorted(names.MODULES - OPTIONAL)]
+    waiting = [(name, importlib.import_module(name)) for name in sorted(MODULES - OPTIONAL)]
     seen: set[int] = set()
     while waiting:
         path, module = waiting.pop(0)
@@ -37,20 +37,20 @@ def reached() -> Iterator[tuple[str, object]]:
             continue
         seen.add(id(module))
         for name, value in list(vars(module).items()):
-            if names.denied_in_module(name) or not name.isidentifier():
+            if denied_in_module(name) or not name.isidentifier():
                 continue
             yield f"{path}.{name}", value
-            if isinstance(value, types.ModuleType) and root(value.__name__) in names.MODULES:
+            if isinstance(value, types.ModuleType) and root(value.__name__) in MODULES:
                 waiting.append((f"{path}.{name}", value))
 
 
 def strays() -> dict[str, str]:
     """Return the path of each thing that may be reached and must not, by its name."""
-    runs_code = {id(getattr(builtins, name)) for name in names.BUILTINS if hasattr(builtins, name)}
+    runs_code = {id(getattr(builtins, name)) for name in BUILTINS if hasattr(builtins, name)}
     found = {}
     for path, value in reached():
         if isinstance(value, types.ModuleType):
-            stray = root(value.__name__) not in names.MODULES
+            stray = root(value.__name__) not in MODULES
         else:
             owner = getattr(value, "__module__", "") if callable(value) else ""
             stray = id(value) in runs_code or root(owner) in FORBIDDEN

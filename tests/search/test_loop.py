@@ -13,7 +13,7 @@ from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Baseline, Job, Request, Verdict
-from deltanas.search.candidates import Bar
+from deltanas.search.candidates import Thresholds
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
 from deltanas.search.opening import assembled, check_novelty, novelty_index
@@ -63,7 +63,7 @@ def searching(
     lessons = Lessons(config=config, directory=directory, tuner=tuner)
     return assembled(
         config=config,
-        bars={name: Bar(majority_rate=0.15, gate=gate) for name in sets},
+        thresholds={name: Thresholds(majority_rate=0.15, gate=gate) for name in sets},
         pools={name: list(pool) for name in sets},
         proposer=ScriptedProposer(answer),
         lessons=lessons,
@@ -320,13 +320,13 @@ def test_every_ablation_walks_the_loop(ablation: str, tmp_path: Path) -> None:
     tuner = ListTuner() if config.lora.enabled and ablation != "random_edit" else None
     rows = walked(searching(config, answer=rounds, tuner=tuner, directory=tmp_path))
     assert len(rows) == 12
-    whole = [row for row in rows if row.slot % 2 == 0]  # where a whole network was written
-    right, wrong = (whole, Verdict.NO_DELTA) if ablation == "full_generation" else ([], None)
-    for row in right:
-        assert (row.verdict, row.delta) == (Verdict.TRAINED, "")
+    whole = ablation == "full_generation"  # takes whole networks, which even slots answer with
+    for row in rows:
+        taken = (row.slot % 2 == 0) is whole
+        assert (row.verdict in (Verdict.TRAINED, Verdict.NO_OP)) is taken
+        assert (row.verdict is Verdict.NO_DELTA) is not taken
     assert any(row.verdict is Verdict.TRAINED for row in rows)
-    assert wrong is None or all(row.verdict is not wrong for row in right)
-    assert any(row.admitted for row in rows) is (ablation in ("no_novelty",))
+    assert any(row.admitted for row in rows) is (ablation == "no_novelty")
     if tuner is not None:
         assert tuner.learned == 2
 
@@ -341,8 +341,9 @@ def test_the_corpus_decides_what_is_taught(
     config = configured(cycles=1, candidates=6)
     config.lora.corpus, config.lora.minimum_gain, tuner = corpus, -1.0, ListTuner()
     search = searching(config, tuner=tuner, directory=tmp_path)
-    search.lessons.pairs += [make_pair(number) for number in range(3)]
+    if corpus is not Corpus.own:  # as a run is opened
+        search.lessons.pairs += [make_pair(number) for number in range(3)]
     walked(search)
     (lessons,) = tuner.lessons
     kinds = {"static" if lesson.name.startswith("p") else "own" for lesson in lessons}
-    assert kinds == taught | ({"static"} if corpus is Corpus.own else set())
+    assert kinds == taught

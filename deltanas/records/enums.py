@@ -1,4 +1,4 @@
-"""Closed lists, and the one base of errors that the user can mend."""
+"""Closed lists: verdicts, stages, where a baseline came from, how a network is trained."""
 
 from __future__ import annotations
 
@@ -40,13 +40,6 @@ class Stage(StrEnum):
     tune = "tune"  # lessons and LoRA
     record = "record"  # writing what came of it
     study = "study"  # training the finalists
-
-
-class UserError(Exception):
-    """What the user can mend; the message says what was found and what must hold.
-
-    Programs end on one with its message and exit code 2, without a traceback.
-    """
 
 
 class Verdict(StrEnum):

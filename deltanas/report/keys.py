@@ -1,4 +1,4 @@
-"""The names of every metric: tracker, dashboard, report and console read them here."""
+"""The key of every metric in W&B: tracker, dashboard, report and console read them here."""
 
 from __future__ import annotations
 
