@@ -6,18 +6,34 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-MIGRATED = 4  # the one older schema version that is brought up to date
+MIGRATED = (4, 5)  # the older schema versions that are brought up to date
 
 _CYCLE_STAGES = ("baselines", "generate", "screen", "evaluate", "tune", "record")
 UNTOLD = "not recorded by the version that made this run"
 
 
-def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: int) -> None:
-    """Bring a file of schema version 4 to `version`, in the caller's transaction.
+def upgrade(
+    connection: sqlite3.Connection, tables: Mapping[str, str], found: int, version: int
+) -> None:
+    """Bring a file of schema version `found` to `version`, in the caller's transaction.
+
+    `tables` holds today's definitions.
+    """
+    if found == 4:
+        _from_version_4(connection, tables)
+    new = {"graph": "NULL", "repairs": "NULL", "writer": "''"}
+    _replace(connection, "attempts", tables["attempts"], new)
+    connection.execute(tables["retrainings"])
+    meta = "UPDATE meta SET value = ? WHERE key = 'schema_version'"
+    connection.execute(meta, (json.dumps(version),))
+
+
+def _from_version_4(connection: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Make baselines, cycles and configuration anew.
 
     Version 4 kept no verdict of a baseline, so it is NULL where the baseline did not train, and
     it kept the seconds of a cycle's stages in columns and the executor's name, which was always
-    the same, in the configuration. `tables` holds today's definitions.
+    the same, in the configuration.
     """
     columns = ", ".join(f"seconds_{stage}" for stage in _CYCLE_STAGES)
     connection.create_function("by_stage", len(_CYCLE_STAGES), _by_stage)
@@ -31,13 +47,11 @@ def upgrade(connection: sqlite3.Connection, tables: Mapping[str, str], version: 
         },
     )
     _replace(connection, "cycles", tables["cycles"], {"seconds": f"by_stage({columns})"})
-    meta = {"schema_version": json.dumps(version)}
     for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'config'"):
         config = json.loads(text)
         config.get("executor", {}).pop("name", None)
-        meta["config"] = json.dumps(config)
-    for key, value in meta.items():
-        connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        meta = "UPDATE meta SET value = ? WHERE key = 'config'"
+        connection.execute(meta, (json.dumps(config),))
 
 
 def _by_stage(*seconds: float) -> str:

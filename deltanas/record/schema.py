@@ -15,12 +15,13 @@ from deltanas.records import (
     Finalist,
     Origin,
     Recipe,
+    Retraining,
     Scaling,
     UsedBaseline,
     Verdict,
 )
 
-VERSION = 5
+VERSION = 6
 
 _ACCURACY_NEEDS_TRAINING = (
     "CHECK (verdict = 'trained' OR (proxy_accuracy IS NULL AND first_epoch_accuracy IS NULL))"
@@ -33,6 +34,7 @@ _TABLES: dict[str, tuple[type[Any], list[str]]] = {
     "cycles": (CycleSummary, ["PRIMARY KEY (cycle)"]),
     "finalists": (Finalist, ["PRIMARY KEY (attempt_id)"]),
     "repeats": (Finalist, ["PRIMARY KEY (attempt_id)"]),
+    "retrainings": (Retraining, ["PRIMARY KEY (network_id, dataset, purpose, number)"]),
 }
 _META = "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
 _BASELINES = """CREATE TABLE baselines (

@@ -14,9 +14,17 @@ from urllib.parse import quote
 from deltanas.record import lock, migration, schema
 from deltanas.record.rows import Cell, column_names, from_row, to_row
 from deltanas.record.schema import baseline_row, definitions, used_baseline
-from deltanas.records import Attempt, CycleSummary, Finalist, Run, UsedBaseline, UserError
+from deltanas.records import (
+    Attempt,
+    CycleSummary,
+    Finalist,
+    Retraining,
+    Run,
+    UsedBaseline,
+    UserError,
+)
 
-T = TypeVar("T", Attempt, CycleSummary, Finalist)
+T = TypeVar("T", Attempt, CycleSummary, Finalist, Retraining)
 
 
 class RunStoreError(UserError):
@@ -47,7 +55,7 @@ class RunStore:
                 if not read_only:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.execute("PRAGMA synchronous = FULL")
-                elif _version(connection) == migration.MIGRATED:
+                elif _version(connection) in migration.MIGRATED:
                     file, connection = (
                         connection,
                         sqlite3.connect(":memory:", isolation_level=None),
@@ -106,6 +114,11 @@ class RunStore:
         with self._transaction(f"repeat {finalist.attempt_id}"):
             self._insert("repeats", to_row(finalist))
 
+    def add_retraining(self, again: Retraining) -> None:
+        """Add a network's epoch under a fresh seed. Raises RunStoreError where it is there."""
+        with self._transaction(f"{again.purpose} {again.number} of {again.network_id}"):
+            self._insert("retrainings", to_row(again))
+
     def set_meta(self, key: str, value: object) -> None:
         """Store one JSON value about the run (id, configuration, versions); the last counts."""
         with self._transaction(f"meta {key}"):
@@ -134,6 +147,7 @@ class RunStore:
             baselines=tuple(self.baselines()),
             finalists=tuple(self.finalists()),
             repeats=tuple(self.repeats()),
+            retrainings=tuple(self.retrainings()),
             meta=meta,
         )
 
@@ -152,6 +166,10 @@ class RunStore:
     def repeats(self) -> list[Finalist]:
         """Return how finalists ended under another seed, by id."""
         return self._read("repeats", Finalist, "attempt_id")
+
+    def retrainings(self) -> list[Retraining]:
+        """Return every epoch under a fresh seed, in the order they were added."""
+        return self._read("retrainings", Retraining, "rowid")
 
     def baselines(self) -> list[UsedBaseline]:
         """Return every baseline, in the order they were added."""
@@ -228,10 +246,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
             connection.execute("INSERT INTO meta VALUES (?, ?)", version)
         return
     found = _version(connection)
-    if found == migration.MIGRATED:
+    if found in migration.MIGRATED:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            migration.upgrade(connection, definitions(), schema.VERSION)
+            migration.upgrade(connection, definitions(), found, schema.VERSION)
         return
     if found != schema.VERSION:
         raise RunStoreError(

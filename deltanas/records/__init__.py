@@ -4,7 +4,15 @@ Accuracies and rates are fractions in [0, 1]; durations are seconds; a value tha
 measured is `None`.
 """
 
-from deltanas.records.enums import Loop, Origin, Precision, Scaling, Stage, Verdict
+from deltanas.records.enums import (
+    Loop,
+    Origin,
+    Precision,
+    Purpose,
+    Scaling,
+    Stage,
+    Verdict,
+)
 from deltanas.records.errors import UserError
 from deltanas.records.networks import (
     Baseline,
@@ -27,6 +35,7 @@ from deltanas.records.runs import (
     Finalist,
     FinishedRun,
     LostRun,
+    Retraining,
     Run,
     State,
     Summary,
@@ -46,10 +55,12 @@ __all__ = [
     "Origin",
     "Precision",
     "Proposal",
+    "Purpose",
     "Recipe",
     "Refused",
     "Reply",
     "Request",
+    "Retraining",
     "Run",
     "Scaling",
     "Slot",

@@ -94,6 +94,13 @@ _ADVICE: Mapping[Verdict, str] = {
 }
 
 
+class Purpose(StrEnum):
+    """Why a network is trained again under a fresh seed."""
+
+    RACE = "race"  # in the search: does it beat its parent, or was it the seed?
+    CONFIRM = "confirm"  # after the search, for its figures
+
+
 class Origin(StrEnum):
     """Where a baseline came from."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from deltanas.records.enums import Loop, Stage, Verdict
+from deltanas.records.enums import Loop, Purpose, Stage, Verdict
 from deltanas.records.networks import UsedBaseline
 
 
@@ -51,6 +51,9 @@ class Attempt:
     memory_bytes: int | None = None
     loop: Loop = Loop.trusted  # of the run
     overworked: bool = False  # in its own loop it learned for longer than it was asked to
+    graph: str | None = None  # hash of the traced network; None: not traced
+    repairs: str | None = None  # the attempt that this one was to mend
+    writer: str = ""  # who wrote the delta; empty: the version that made the run did not tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,22 @@ class Finalist:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """One epoch of a known network under another seed than the search's own."""
+
+    network_id: str  # an attempt or a baseline
+    dataset: str
+    purpose: Purpose
+    number: int  # which of the fresh seeds, from 0; equal for networks that are paired
+    seed: int
+    verdict: Verdict
+    reason: str = ""
+    validation_accuracy: float | None = None  # None where it did not train
+    test_accuracy: float | None = None
+    seconds: float = 0.0  # wall time in the worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Everything that a run's file holds, read at once."""
 
@@ -97,6 +116,7 @@ class Run:
     baselines: tuple[UsedBaseline, ...] = ()  # in the order they were first used
     finalists: tuple[Finalist, ...] = ()
     repeats: tuple[Finalist, ...] = ()  # finalists trained again with another seed
+    retrainings: tuple[Retraining, ...] = ()  # in the order in which they were done
     meta: Mapping[str, Any] = field(default_factory=dict)  # configuration, versions, command
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from deltanas.archive.lemur import LemurArchive
 from deltanas.config.choices import ArchiveName, Corpus, ProposerKind
@@ -203,14 +204,27 @@ def _check_corpus(config: Config) -> None:
 
 
 def _plain(config: Config, store: RunStore, directory: Path) -> dict[str, Any]:
-    """Return the configuration as plain values, which must be those of the run, if any."""
+    """Return the configuration as plain values, which must be those of the run, if any.
+
+    Settings that came later than the run have the value that stands for how it was before.
+    """
     plain: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    if store.meta("config") not in (None, plain):
+    held = store.meta("config")
+    if held is not None and _completed(held) != plain:
         raise ConfigError(
             f"{directory} holds a run of another configuration; resume={directory} goes on"
             " with that one, and hydra.run.dir names another directory for a new one"
         )
     return dict(plain)
+
+
+def _completed(held: dict[str, Any]) -> Any:
+    """Return a run's settings with the defaults of those that it lacks; None if some are gone."""
+    try:
+        known = OmegaConf.merge(OmegaConf.structured(Config), held)
+    except OmegaConfBaseException:
+        return None
+    return OmegaConf.to_container(known, enum_to_str=True)
 
 
 def _describe(store: RunStore, run_id: str, config: Any) -> None:

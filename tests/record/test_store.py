@@ -20,12 +20,33 @@ from hypothesis import strategies as st
 
 from deltanas.record.schema import VERSION
 from deltanas.record.store import RunStore, RunStoreError
-from deltanas.records import Attempt, Baseline, CycleSummary, Finalist, Origin, Stage, Verdict
+from deltanas.records import (
+    Attempt,
+    Baseline,
+    CycleSummary,
+    Finalist,
+    Origin,
+    Purpose,
+    Retraining,
+    Stage,
+    Verdict,
+)
 from tests.run_fixtures import used as as_used
 
 MakeAttempt = Callable[..., Attempt]
 REPLIES = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 RATES = st.none() | st.floats(0, 1)
+AGAIN = Retraining(
+    network_id="c00-s000",
+    dataset="digits",
+    purpose=Purpose.CONFIRM,
+    number=1,
+    seed=2**62,
+    verdict=Verdict.TRAINED,
+    validation_accuracy=0.75,
+    test_accuracy=0.5,
+    seconds=0.25,
+)
 CONTRACT = [
     "attempt_id",
     "cycle",
@@ -165,6 +186,13 @@ def test_a_baseline_that_failed_says_why(tmp_path: Path, baseline: Baseline) -> 
             store.add_baseline(as_used(replace(baseline, baseline_id="b"), verdict=Verdict.SHAPE))
 
 
+VERSION_5 = """
+DROP TABLE retrainings;
+ALTER TABLE attempts DROP COLUMN graph;
+ALTER TABLE attempts DROP COLUMN repairs;
+ALTER TABLE attempts DROP COLUMN writer;
+UPDATE meta SET value = '5' WHERE key = 'schema_version';
+"""
 VERSION_4 = """
 DROP TABLE baselines; DROP TABLE cycles;
 CREATE TABLE baselines (
@@ -200,7 +228,7 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
         store.set_meta("config", {"executor": {"name": "local", "device": "cpu"}})
     recipe = json.dumps(asdict(baseline.recipe))
     with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(VERSION_4.replace("{recipe}", recipe))
+        connection.executescript(VERSION_5 + VERSION_4.replace("{recipe}", recipe))
     before = file.read_bytes()
     with RunStore(file, read_only=read_only) as store:
         run = store.read()
@@ -216,6 +244,30 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
     assert (file.read_bytes() == before) is read_only
     with RunStore(file) as store:
         assert store.read() == run  # the schema version too, which is part of what it holds
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_version_5_is_read_and_takes_what_is_new(
+    tmp_path: Path, make_attempt: MakeAttempt, read_only: bool
+) -> None:
+    file = tmp_path / "run.sqlite"
+    with RunStore(file) as store:
+        store.append(make_attempt())
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(VERSION_5)
+    with RunStore(file, read_only=read_only) as store:
+        assert store.read().attempts == (make_attempt(),)
+    with RunStore(file) as store:
+        store.add_retraining(AGAIN)
+        assert store.retrainings() == [AGAIN]
+
+
+def test_a_fresh_seed_is_spent_once(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        store.add_retraining(AGAIN)
+        store.add_retraining(replace(AGAIN, purpose=Purpose.RACE))
+        with pytest.raises(RunStoreError, match="refuses confirm 1 of c00-s000: UNIQUE"):
+            store.add_retraining(AGAIN)
 
 
 KILLED = """
