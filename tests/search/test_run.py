@@ -19,6 +19,7 @@ from deltanas.record.store import RunStore
 from deltanas.records import Job
 from deltanas.report.console import CycleProgress
 from deltanas.search import run as module
+from deltanas.search.confirm import Confirm
 from deltanas.search.journal import RunJournal
 from deltanas.search.opening import Opened
 from deltanas.search.run import run_search
@@ -61,8 +62,10 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             with RunStore(directory / "run.sqlite") as store:
                 search = searching(config, journal=RunJournal(store), executor=executor)
                 study = Study(config=config, store=store, executor=executor, stages=search.stages)
+                fresh, memory = search.race.fresh, search.memory
                 yield Opened(
                     search=search,
+                    confirm=Confirm(config=config, store=store, fresh=fresh, memory=memory),
                     study=study,
                     store=store,
                     tracker=tracker,
