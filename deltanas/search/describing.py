@@ -106,6 +106,14 @@ def announce(
         f" llm={config.writer()} dataset={config.dataset.name} archive={archive}"
         f" ({used} of {known} baselines fit) ablation={config.ablation}",
     )
+    attempts = config.protocol.cycles * config.protocol.candidates
+    for name in ("sample", "best"):
+        if (asked := getattr(config.confirm, name)) > attempts:
+            say(
+                console,
+                f"confirm.{name}={asked} is more than the {attempts} attempts of this run; what"
+                " they find is confirmed, and the intervals are wider",
+            )
     for jailing in executor.jailings():
         say(console, str(jailing))
     if left_out:

@@ -53,8 +53,8 @@ ROUND = 200  # edits
 SEEDS = (101, 102, 103, 104)  # of training; the split of the images is that of seed 42
 SPLIT_SEED = 42
 LEMUR_NETWORKS = 240
-DEAREST = 1.5  # seconds of an epoch in the worker; dearer parents are left out
-SOURCES = {"builtin": 0.5, "lemur": 0.2, "child": 0.3}  # of a round's parents
+DEAREST = 0.9  # CPU seconds of an epoch; dearer parents are left out
+SOURCES = {"builtin": 0.55, "lemur": 0.1, "child": 0.35}  # of a round's parents
 EDITS = {1: 5, 2: 3, 3: 2}  # random operators in one delta, and how often
 LLM_ROUNDS = 5  # every so many rounds one is written by the LLM
 TABLES = """
@@ -212,7 +212,7 @@ class Collector:
         self.held.execute(
             "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (one.baseline_id, seed, found.verdict.value, found.proxy_accuracy)
-            + (found.first_epoch_accuracy, found.parameters, found.macs, found.seconds),
+            + (found.first_epoch_accuracy, found.parameters, found.macs, found.cpu_seconds or 0.0),
         )
 
     def _keep(self, edit: Edit, outcome: Candidate | Refused, verdict: str) -> None:

@@ -131,7 +131,7 @@ def test_of_two_winners_that_are_alike_the_first_joins() -> None:
     config.protocol.candidates, config.novelty.threshold = 2, 0.9
     widths = iter((60, 61))
     long = (
-        f"+        self.numbers = {list(range(400))}\n"  # most of either child, and of no baseline
+        f"+        self.numbers = {list(range(400))}\n"
     )
     search = searching(
         config,
