@@ -130,9 +130,7 @@ def test_of_two_winners_that_are_alike_the_first_joins() -> None:
     config = raced()
     config.protocol.candidates, config.novelty.threshold = 2, 0.9
     widths = iter((60, 61))
-    long = (
-        f"+        self.numbers = {list(range(400))}\n"
-    )
+    long = f"+        self.numbers = {list(range(400))}\n"
     search = searching(
         config,
         answer=lambda request: delta(request.slot.baseline.code, next(widths)) + long,
