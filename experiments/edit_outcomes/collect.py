@@ -115,7 +115,7 @@ class Collector:
         replies = self._written(edits) if written else [_random(edit) for edit in edits]
         children = []
         for edit, reply in zip(edits, replies, strict=True):
-            outcome = screen_proposal(edit.name, reply, edit.parent)
+            outcome = screen_proposal(edit.name, reply, edit.parent, whole_network=False)
             if isinstance(outcome, Refused):
                 self._keep(edit, outcome, outcome.verdict.value)
                 continue
