@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.evaluate.images.image_data import SPLITS, ImageData
+from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline
 from deltanas.report.console import say
@@ -81,7 +81,7 @@ def describe_rooms(
     }
     known, used = (sum(map(len, each.values())) for each in (pools, fit))
     rates = {
-        name: {split: one.majority_rate(split) for split in SPLITS} for name, one in data.items()
+        name: {split: one.majority_rate(split) for split in Split} for name, one in data.items()
     }
     store.set_meta("unfit", unfit)
     store.set_meta("majority_rate", rates)

@@ -14,6 +14,7 @@ from deltanas.config.choices import ArchiveName, Corpus, ProposerKind
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
+from deltanas.evaluate.images.image_data import Split
 from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline
@@ -105,7 +106,8 @@ def opened(
         lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
         thresholds = {
             one.name: Thresholds(
-                majority_rate=data[one.name].majority_rate("val"), gate=config.dataset.gate_of(one)
+                majority_rate=data[one.name].majority_rate(Split.VAL),
+                gate=config.dataset.gate_of(one),
             )
             for one in config.dataset.sets()
         }

@@ -195,9 +195,7 @@ def test_confirmed_improvements_are_pooled_over_seeds(make_run: MakeRun) -> None
         for seed, improved in ((1, 3), (2, 5))
     ]
     found = tables(group_runs(runs))[0]
-    shown = {
-        head.title: cell for head, cell in zip(found.heads, found.rows[0].cells, strict=True)
-    }
+    shown = {head.title: cell for head, cell in zip(found.heads, found.rows[0].cells, strict=True)}
     assert found.title == "What was found"
     assert (shown["improved, %"].text, shown["improved, %"].note) == ("40.0", "21.9–61.3")
     assert (shown["error, %"].text, shown["error, %"].note) == ("7.5", "5.0–10.0")
