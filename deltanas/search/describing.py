@@ -61,16 +61,31 @@ def describe(store: RunStore, run_id: str, config: Any) -> None:
     store.set_meta("run_id", run_id)
     store.set_meta("config", config)
     store.set_meta("command", sys.argv[1:])
-    store.set_meta(
-        "versions",
-        {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-    )
+
+
+def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | None) -> None:
+    """Store what a run is made with: versions, jail, and LLM.
+
+    Where a run goes on with anything else, what is different is added to `resumed`, and what it
+    began with stays.
+    """
+    found: dict[str, Any] = {
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in PACKAGES},
+        "jail": asdict(executor.jailings()[0]),
+        "llm": llm,
+    }
+    if store.meta("versions") is None:
+        for key, value in found.items():
+            store.set_meta(key, value)
+        return
+    other = {key: value for key, value in found.items() if store.meta(key) != value}
+    if other:
+        store.set_meta("resumed", [*(store.meta("resumed") or ()), other])
 
 
 def describe_rooms(
     store: RunStore,
     data: Mapping[str, ImageData],
-    executor: Executor,
     pools: Mapping[str, list[Baseline]],
     fit: Mapping[str, list[Baseline]],
 ) -> None:
@@ -85,7 +100,6 @@ def describe_rooms(
     }
     store.set_meta("unfit", unfit)
     store.set_meta("majority_rate", rates)
-    store.set_meta("jail", asdict(executor.jailings()[0]))
     store.set_meta("baselines", {"used": used, "left_out": known - used})
 
 

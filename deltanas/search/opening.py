@@ -24,7 +24,13 @@ from deltanas.screen.novelty import NoveltyIndex
 from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.confirm import Confirm
 from deltanas.search.corpus import static_corpus
-from deltanas.search.describing import announce, describe, describe_rooms, settings_of
+from deltanas.search.describing import (
+    announce,
+    describe,
+    describe_machine,
+    describe_rooms,
+    settings_of,
+)
 from deltanas.search.fresh_seeds import FreshSeeds
 from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
@@ -99,9 +105,9 @@ def opened(
                 pairs = static_corpus(config, archive, fit, tuner, progress)
         describe(store, directory.name, plain)
         store.set_meta("novelty", novelty_index(config).definition)
-        describe_rooms(store, data, executor, pools, fit)
+        describe_rooms(store, data, pools, fit)
         store.set_meta("left_out", left_out)
-        store.set_meta("llm", llm)
+        describe_machine(store, executor, llm)
         announce(console, config, archive.name, pools, fit, executor, left_out)
         lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
         thresholds = {
