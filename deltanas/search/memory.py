@@ -24,6 +24,8 @@ class Memory:
     pools: dict[str, list[Baseline]]  # by dataset, in the order in which slots take turns
     novelty: NoveltyIndex
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
+    rows: list[Attempt] = field(default_factory=list)  # all so far, in the order they were stored
+    parents: dict[str, Baseline] = field(default_factory=dict)  # every baseline so far, by id
     equal: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
     )
@@ -34,6 +36,7 @@ class Memory:
 
     def add_baseline(self, dataset: str, baseline: Baseline, found: Evaluation) -> None:
         """Take note of a baseline's score."""
+        self.parents[baseline.baseline_id] = baseline
         self.scores[dataset, baseline.baseline_id] = found
         if found.proxy_accuracy is not None:
             self.equal[dataset, baseline.recipe].add(baseline.code, baseline.baseline_id)
@@ -58,6 +61,7 @@ class Memory:
 
     def add_row(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
         """Take note of a row, its score, and of the baseline that it becomes, if any."""
+        self.rows.append(row)
         if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:
@@ -65,4 +69,5 @@ class Memory:
         if row.admitted:
             self.novelty.add(row.code, row.attempt_id)
         if joins is not None:
+            self.parents[joins.baseline_id] = joins
             self.pools[slot.dataset].append(joins)

@@ -26,6 +26,7 @@ from deltanas.records import Baseline
 from deltanas.report.console import CycleProgress, say
 from deltanas.report.tracker import Tracker
 from deltanas.screen.novelty import NoveltyIndex
+from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.corpus import static_corpus
 from deltanas.search.journal import Journal, RunJournal
@@ -157,7 +158,9 @@ def assembled(
     return Search(
         config=config,
         slots=slots,
-        proposer=proposer,
+        asking=Asking(
+            config=config, proposer=proposer, memory=memory, journal=journal, stages=stages
+        ),
         candidates=Candidates(
             config=config, thresholds=thresholds, proposer=proposer, memory=memory
         ),
