@@ -98,6 +98,7 @@ class Reply:
     output_tokens: int  # the end-of-turn token included
     seconds: float  # wall time of the batch divided by its replies
     finished: bool  # False: cut at the token limit
+    repeats: bool = False  # it was to be a new one, and all that the LLM can say were known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
