@@ -24,7 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-BESIDE = 8  # prefixes of known replies, at most, that are read on ahead beside those wanted
+BESIDE = 16  # prefixes of known replies, at most, that are read on ahead beside those wanted
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _NOISE = 0xD1B54A32D192ED03  # tells a prefix's own noise from the keys of what follows it
 

@@ -8,10 +8,10 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import number_hunks
+from deltanas.propose.hunks import number_hunks, without_numbers
 from deltanas.propose.prompt import check_template, excerpt_of, render_prompt
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
-from deltanas.records import Baseline, Proposal, Reply, Request
+from deltanas.records import Baseline, Drawn, Proposal, Reply, Request
 
 T = TypeVar("T")
 
@@ -41,8 +41,13 @@ class LanguageModel(Protocol):
         seeds: Sequence[int],
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
+        drawn: Sequence[Drawn] | None = None,
     ) -> list[Reply]:
-        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i.
+
+        With `drawn` a reply is none of those that are named there, nor another one to the same
+        prompt on the same topic; what is left is distributed as ever. None: it may be.
+        """
         ...
 
 
@@ -79,11 +84,15 @@ class LLMProposer:
         template: str,
         locked: bool,
         lock_names: bool = False,
+        replacement: bool = True,
     ) -> None:
-        """Raise ValueError for a template with unknown placeholders or without source."""
+        """Without `replacement` no reply to a baseline on a data set comes twice.
+
+        Raises ValueError for a template with unknown placeholders or without source.
+        """
         check_template(template)
         self.llm, self.template = llm, template
-        self.locked, self.lock_names = locked, lock_names
+        self.locked, self.lock_names, self.replacement = locked, lock_names, replacement
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
@@ -114,7 +123,8 @@ class LLMProposer:
                 for code, view in shown.items()
             }
             grammars = [written[baseline.code] for baseline in baselines]
-        replies = self.llm.generate(prompts, seeds, grammars, on_reply)
+        drawn = None if self.replacement else [self._drawn(request) for request in requests]
+        replies = self.llm.generate(prompts, seeds, grammars, on_reply, drawn)
         return [
             Proposal(
                 prompt=prompt,
@@ -124,9 +134,20 @@ class LLMProposer:
                 seconds=reply.seconds,
                 seed=seed,
                 truncated=not reply.finished,
+                repeats=reply.repeats,
             )
             for prompt, view, reply, seed in zip(prompts, views, replies, seeds, strict=True)
         ]
+
+    def _drawn(self, request: Request) -> Drawn:
+        """Return what is not to come again, as the LLM wrote it before its hunks were numbered."""
+        numbered = (self.locked and not each.truncated for each in request.replies)
+        texts = (
+            without_numbers(each.reply) if done else each.reply
+            for each, done in zip(request.replies, numbered, strict=True)
+        )
+        topic = f"{request.slot.dataset}/{request.slot.baseline.baseline_id}"
+        return Drawn(topic=topic, texts=frozenset(texts))
 
     def _complete(self, reply: Reply) -> bool:
         return self.locked and reply.finished

@@ -7,22 +7,14 @@ from dataclasses import dataclass
 
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.propose.proposer import Proposer
-from deltanas.records import (
-    Attempt,
-    CycleSummary,
-    Proposal,
-    Request,
-    Slot,
-    Stage,
-    derive_seed,
-)
+from deltanas.records import Attempt, CycleSummary, Proposal, Slot, Stage
 from deltanas.report.metrics import summarise_cycle
 from deltanas.search.candidates import Candidates
 from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
 from deltanas.search.memory import Memory
+from deltanas.search.replies import Replies
 from deltanas.search.slots import SearchError, Slots
 from deltanas.search.stages import Stages
 
@@ -33,7 +25,7 @@ class Search:
 
     config: Config
     slots: Slots
-    proposer: Proposer
+    replies: Replies
     candidates: Candidates
     executor: Executor
     lessons: Lessons
@@ -81,9 +73,7 @@ class Search:
         if None in known:
             title = f"cycle {cycle}: generate"
             with self.stages.show(Stage.generate, title, len(slots)) as advance:
-                seeds = [derive_seed(self.config.seed, cycle, slot.number) for slot in slots]
-                requests = [Request(slot=s, seed=n) for s, n in zip(slots, seeds, strict=True)]
-                asked = self.proposer.propose(requests, advance)
+                asked = self.replies.ask(cycle, slots, advance)
         return [reply or asked[number] for number, reply in enumerate(known)]
 
     def _rows(

@@ -43,6 +43,7 @@ from deltanas.search.parts import (
     open_selector,
     open_tracker,
 )
+from deltanas.search.replies import Replies
 from deltanas.search.slots import Slots
 from deltanas.search.stages import Bars, Stages
 from deltanas.search.study import Study
@@ -156,7 +157,7 @@ def assembled(
     return Search(
         config=config,
         slots=slots,
-        proposer=proposer,
+        replies=Replies(config=config, proposer=proposer, memory=memory),
         candidates=Candidates(
             config=config, thresholds=thresholds, proposer=proposer, memory=memory
         ),

@@ -139,6 +139,7 @@ def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any
         template=config.template(),
         locked=config.decoding is Decoding.locked and not whole,
         lock_names=config.llm.lock_names,
+        replacement=config.llm.replacement,
     )
     described = llm.describe()
     if not config.lora.enabled:
