@@ -155,11 +155,19 @@ def test_a_custom_llm_must_be_named():
         ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
         ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
+        ("llm.redraws=-1", r"llm\.redraws=-1 is out of range; it must be at least 0"),
     ],
 )
 def test_values_out_of_range_are_named(override: str, message: str):
     with pytest.raises(ConfigError, match=message):
         composed(override)
+
+
+@pytest.mark.parametrize("word", ["llm.replacement=false", "llm.redraws=1"])
+def test_a_single_reply_to_a_prompt_leaves_nothing_else_to_draw(word: str):
+    with pytest.raises(ConfigError, match=r"llm\.top_k=1 leaves a single reply"):
+        composed(word, "llm.top_k=1")
+    assert composed(word, "llm.top_k=2").llm.top_k == 2
 
 
 @pytest.mark.parametrize(

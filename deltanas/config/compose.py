@@ -41,6 +41,11 @@ def check(config: Config) -> None:
             " that trains itself may take is told by its CPU time, so it must be cpu"
         )
     faults += _faults_of_writing(config)
+    if config.llm.top_k == 1 and (config.llm.redraws or not config.llm.replacement):
+        faults.append(
+            "llm.top_k=1 leaves a single reply to a prompt; for llm.replacement=false and for"
+            " llm.redraws it must be at least 2"
+        )
     if faults:
         raise ConfigError("\n".join(faults))
 

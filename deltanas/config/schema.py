@@ -47,6 +47,8 @@ class LLMConfig:
     temperature: float = bounded(0.35, 0.0, open_low=True)
     top_k: int = bounded(50, 1)
     top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)
+    replacement: bool = True  # false: a baseline's replies on a data set are all different
+    redraws: int = bounded(0, 0)  # at most, for a reply whose network the run has
     batch: int = bounded(8, 1)  # replies sampled at once
     stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
     lora_targets: list[str] = field(

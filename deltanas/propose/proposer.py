@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from deltanas.propose.examples import choose_examples, examples_text
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import number_hunks
+from deltanas.propose.hunks import number_hunks, without_numbers
 from deltanas.propose.prompt import REPAIR, check_template, excerpt_of, render_prompt
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
-from deltanas.records import Baseline, Proposal, Reply, Request
+from deltanas.records import Baseline, Drawn, Proposal, Reply, Request
 
 T = TypeVar("T")
 
@@ -42,8 +42,13 @@ class LanguageModel(Protocol):
         seeds: Sequence[int],
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
+        drawn: Sequence[Drawn] | None = None,
     ) -> list[Reply]:
-        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i.
+
+        With `drawn` a reply is none of those that are named there, nor another one to the same
+        prompt on the same topic; what is left is distributed as ever. None: it may be.
+        """
         ...
 
 
@@ -86,17 +91,20 @@ class LLMProposer:
         lock_names: bool = False,
         repair_template: str = "",
         examples: int = 0,
+        replacement: bool = True,
     ) -> None:
         """Take templates of a first attempt and of a repair; none of the latter: it mends nothing.
 
-        A first prompt shows up to `examples` earlier deltas. Raises ValueError for a template with
-        unknown placeholders or without source.
+        A first prompt shows up to `examples` earlier deltas. Without `replacement` no reply to a
+        baseline on a data set comes twice. Raises ValueError for a template with unknown
+        placeholders or without source.
         """
         check_template(template)
         if repair_template:
             check_template(repair_template, REPAIR)
         self.llm, self.template, self.repair_template = llm, template, repair_template
         self.locked, self.lock_names, self.examples = locked, lock_names, examples
+        self.replacement = replacement
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
@@ -128,7 +136,8 @@ class LLMProposer:
                 key: delta_grammar(view, lock_names=self.lock_names) for key, view in shown.items()
             }
             grammars = [written[baseline.code, template] for baseline, template in asked]
-        replies = self.llm.generate(prompts, seeds, grammars, on_reply)
+        drawn = None if self.replacement else [self._drawn(request) for request in requests]
+        replies = self.llm.generate(prompts, seeds, grammars, on_reply, drawn)
         return [
             Proposal(
                 prompt=prompt,
@@ -139,9 +148,20 @@ class LLMProposer:
                 seed=seed,
                 truncated=not reply.finished,
                 writer="llm",
+                repeats=reply.repeats,
             )
             for prompt, view, reply, seed in zip(prompts, views, replies, seeds, strict=True)
         ]
+
+    def _drawn(self, request: Request) -> Drawn:
+        """Return what is not to come again, as the LLM wrote it before its hunks were numbered."""
+        numbered = (self.locked and not each.truncated for each in request.replies)
+        texts = (
+            without_numbers(each.reply) if done else each.reply
+            for each, done in zip(request.replies, numbered, strict=True)
+        )
+        topic = f"{request.slot.dataset}/{request.slot.baseline.baseline_id}"
+        return Drawn(topic=topic, texts=frozenset(texts))
 
     def _complete(self, reply: Reply) -> bool:
         return self.locked and reply.finished

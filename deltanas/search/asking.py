@@ -10,6 +10,7 @@ from deltanas.propose.proposer import Proposer
 from deltanas.records import Attempt, Proposal, Request, Slot, Stage, Verdict, derive_seed
 from deltanas.search.journal import Journal
 from deltanas.search.memory import Memory
+from deltanas.search.replies import Replies, edited
 from deltanas.search.stages import Stages
 
 MENDED = frozenset(  # found out before training, and the reply's own fault
@@ -50,7 +51,8 @@ class Asking:
             what = "repair" if slots[0].repairs else "generate"
             title = f"cycle {slots[0].cycle}: {what}"
             with self.stages.show(Stage.generate, title, len(slots)) as advance:
-                asked = self.proposer.propose(self._requests(slots), advance)
+                drawing = Replies(config=self.config, proposer=self.proposer, memory=self.memory)
+                asked = drawing.ask(self._requests(slots), advance)
         return {
             slot.name: reply or asked[number]
             for number, (slot, reply) in enumerate(zip(slots, known, strict=True))
@@ -84,6 +86,7 @@ class Asking:
                 known=known,
                 parents=parents,
                 failed=(rows[slot.repairs],) if slot.repairs else (),
+                replies=tuple(self.memory.replies[edited(slot)]),
             )
             for slot in slots
         ]

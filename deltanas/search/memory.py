@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from deltanas.records import Attempt, Baseline, Evaluation, Recipe, Slot
-from deltanas.screen.duplicates import Duplicates
+from deltanas.records import Attempt, Baseline, Evaluation, Proposal, Recipe, Slot
+from deltanas.screen.duplicates import Duplicates, tree_of
 from deltanas.screen.novelty import NoveltyIndex
-from deltanas.search.judging import IN_JAIL, evaluation_of
+from deltanas.search.judging import IN_JAIL, evaluation_of, proposal_of
 from deltanas.search.strength import lower_bound
 
 Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
@@ -32,6 +32,22 @@ class Memory:
     equal: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
     )
+    replies: dict[Key, list[Proposal]] = field(default_factory=lambda: defaultdict(list))
+    _trees: dict[str, set[str]] = field(init=False)  # by dataset
+    _unread: dict[str, list[str]] = field(init=False)  # code that is to join them
+
+    def __post_init__(self) -> None:
+        self._trees = {dataset: set() for dataset in self.pools}
+        self._unread = {name: [each.code for each in pool] for name, pool in self.pools.items()}
+
+    def trees(self, dataset: str) -> Set[str]:
+        """Return the fingerprints of all that the run has on a data set.
+
+        That is what was in its pool, and what replies came to, whatever became of it.
+        """
+        unread, self._unread[dataset] = self._unread[dataset], []
+        self._trees[dataset].update(tree for code in unread if (tree := tree_of(code)))
+        return self._trees[dataset]
 
     def proxy(self, dataset: str, name: str) -> float | None:
         """Return the proxy accuracy of a network that was scored; None where it did not train."""
@@ -66,6 +82,9 @@ class Memory:
     def add_row(self, slot: Slot, row: Attempt) -> None:
         """Take note of a row and its score."""
         self.rows.append(row)
+        self.replies[slot.dataset, row.parent_id].append(proposal_of(row))
+        if row.code:
+            self._unread[slot.dataset].append(row.code)
         if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:

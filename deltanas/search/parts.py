@@ -143,6 +143,7 @@ def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any
         lock_names=config.llm.lock_names,
         repair_template=config.llm.repair_prompt if config.repair.turns else "",
         examples=config.prompt.examples,
+        replacement=config.llm.replacement,
     )
     described = llm.describe()
     if not config.lora.enabled:

@@ -11,6 +11,7 @@ import pytest
 from deltanas.config.choices import Corpus, NoveltyGate
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
+from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Thresholds
@@ -52,6 +53,7 @@ def searching(
     config: Config,
     *,
     answer: Callable[[Request], str] = by_seed,
+    proposer: Proposer | None = None,
     journal: ListJournal | None = None,
     executor: InlineExecutor | None = None,
     tuner: ListTuner | None = None,
@@ -65,7 +67,7 @@ def searching(
         config=config,
         thresholds={name: Thresholds(majority_rate=0.15, gate=gate) for name in sets},
         pools={name: list(pool) for name in sets},
-        proposer=ScriptedProposer(answer),
+        proposer=proposer or ScriptedProposer(answer),
         lessons=lessons,
         executor=executor or InlineExecutor(),
         journal=journal or ListJournal(),
