@@ -61,6 +61,7 @@ CHANGES = {  # the one thing that each ablation changes, and how it is called
     "absolute_gate": {"dataset.gate"},
     "best_of_n": {"lora.enabled", "protocol.grow_pool"},  # nothing that was found is used
     "cumulative_corpus": {"lora.corpus"},
+    "evolution": {"proposer.name", "parents", "novelty.gate"},  # another algorithm
     "free_decoding": {"decoding"},
     "full_generation": {"generation"},
     "no_lora": {"lora.enabled"},

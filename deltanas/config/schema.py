@@ -21,6 +21,7 @@ from deltanas.config.choices import (
     Generation,
     JailChoice,
     NoveltyGate,
+    ParentChoice,
     ProposerKind,
     Quantization,
     TrackerMode,
@@ -127,6 +128,7 @@ class ProtocolConfig:
     name: str = MISSING
     cycles: int = bounded(4, 1)
     candidates: int = bounded(12, 1)  # attempts per cycle
+    survey: int = bounded(0, 0)  # baselines scored before the first cycle; others when drawn
     grow_pool: bool = True  # admitted candidates become baselines
     finalists: int = bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
@@ -136,6 +138,16 @@ class ProtocolConfig:
     memory_gb: float = bounded(4.0, 0.5)  # of one worker
     max_parameters: int = bounded(50_000_000, 1)
     max_macs: int = bounded(5_000_000_000, 1)  # of one image
+
+
+@dataclass
+class ConfirmConfig:
+    """What is trained again under fresh seeds, since one seed is noise."""
+
+    race: int = bounded(0, 0, 20)  # seeds at most, in which a child must beat its parent; 0: none
+    sample: int = bounded(0, 0)  # new networks whose gain is confirmed after the search
+    best: int = bounded(0, 0)  # networks, and baselines, that are confirmed as the best
+    seeds: int = bounded(3, 2, 20)  # fresh seeds of the two above
 
 
 @dataclass
@@ -220,11 +232,13 @@ class Config:
     prompt: PromptConfig = field(default_factory=PromptConfig)
     generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
+    parents: ParentChoice = ParentChoice.balanced
     ablation: str = "none"  # name of the change; set by the files of conf/ablation
     llm: LLMConfig = field(default_factory=LLMConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

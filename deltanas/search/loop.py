@@ -15,6 +15,7 @@ from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
 from deltanas.search.memory import Memory
+from deltanas.search.race import Race
 from deltanas.search.slots import SearchError, Slots
 from deltanas.search.stages import Stages
 
@@ -28,6 +29,7 @@ class Search:
     asking: Asking
     candidates: Candidates
     executor: Executor
+    race: Race
     lessons: Lessons
     memory: Memory
     journal: Journal
@@ -35,6 +37,7 @@ class Search:
 
     def cycles(self) -> Iterator[CycleSummary]:
         """Walk the cycles; yield the summary of each when its rows are stored."""
+        self.slots.survey()
         for cycle in range(self.config.protocol.cycles):
             summary = self._cycle(cycle)
             self.stages.bars.end_cycle(summary)
@@ -54,6 +57,7 @@ class Search:
             made = sorted(self._rows(cycle, turn, replies), key=lambda row: row.slot)
             slots, rows = slots + turn, rows + made
             turn = self.asking.repairs(turn, made)
+        rows = self.race.run(cycle, slots, rows)
         with self.stages.show(Stage.tune, f"cycle {cycle}: tune"):
             self.lessons.collect(slots, rows)
             if finished:
@@ -110,6 +114,8 @@ class Search:
                 f"{row.attempt_id} is stored as an edit of {row.parent_id}, and this search"
                 f" would edit {slot.baseline.baseline_id}; the archive is not what it was"
             )
-        self.memory.add_row(slot, row, self.candidates.joining(slot, row))
+        self.memory.add_row(slot, row)
+        if row.admitted and not self.config.confirm.race:
+            self.memory.join(slot, row, self.candidates.joining(slot, row))
         self.slots.selectors[slot.dataset].observe(slot, row)
         return row

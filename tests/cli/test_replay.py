@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -46,7 +47,8 @@ def change(directory: Path, *statements: str) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return search(tmp_path_factory.mktemp("replay") / "run", "ablation=random_edit", *SMALL)
+    directory = tmp_path_factory.mktemp("replay") / "run"
+    return search(directory, "ablation=random_edit", "confirm.race=2", *SMALL)
 
 
 def test_a_run_replays_alike_and_stays_as_it_was(
@@ -57,6 +59,9 @@ def test_a_run_replays_alike_and_stays_as_it_was(
     assert contents(finished) == before
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == "6 of 6 attempts replay alike"
+    raced = re.fullmatch(r"(\d+) of (\d+) retrainings replay alike", shown[-2])
+    assert raced
+    assert raced[1] == raced[2] != "0"
     assert any(line.startswith("cycle 1  ") for line in shown)
 
 
