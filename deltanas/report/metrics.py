@@ -98,7 +98,7 @@ def summarise_cycle(
         attempted=len(first),
         valid=sum(map(is_valid, first)),
         useful=sum(map(is_useful, first)),
-        distinct_valid=sum(attempt.distinct for attempt in attempts),
+        distinct_valid=sum(attempt.distinct for attempt in first),
         admitted=sum(attempt.admitted for attempt in attempts),
         infrastructure_failures=_infrastructure_failures(first),
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
