@@ -28,6 +28,7 @@ from deltanas.report.tracker import Tracker
 from deltanas.screen.novelty import NoveltyIndex
 from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.corpus import static_corpus
+from deltanas.search.guarding import Watch
 from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
@@ -108,7 +109,13 @@ def opened(
         store.set_meta("left_out", left_out)
         store.set_meta("llm", llm)
         _announce(console, config, archive.name, pools, fit, executor, left_out)
-        lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
+        lessons = Lessons(
+            config=config,
+            directory=directory,
+            tuner=tuner,
+            pairs=pairs,
+            retrainings=store.retrainings,
+        )
         thresholds = {
             one.name: Thresholds(
                 majority_rate=data[one.name].majority_rate("val"), gate=config.dataset.gate_of(one)
@@ -144,6 +151,8 @@ def assembled(
     """Return the search over these parts; thresholds and pools are by dataset."""
     memory = Memory(pools=pools, novelty=novelty_index(config))
     stages = Stages(bars=progress)
+    if config.tune.guard:
+        lessons.watch = Watch(config=config, proposer=proposer, memory=memory)
     slots = Slots(
         config=config,
         selectors={name: open_selector() for name in pools},
