@@ -21,7 +21,7 @@ from deltanas.tune.objectives.base import Objective, Scores
 from deltanas.tune.objectives.sft import Sft
 from deltanas.tune.packing import Piece, packed_attention
 from deltanas.tune.scoring import log_probabilities
-from deltanas.tune.steps import Row, Step, Steps
+from deltanas.tune.steps import Step, Steps
 
 _PRECISION: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     torch.float32: "32-true",
@@ -80,9 +80,7 @@ class LoraModule(lightning.LightningModule):
         optimizer = self.optimizers()
         if not isinstance(optimizer, LightningOptimizer):
             raise TypeError(f"one optimizer is configured, not {optimizer!r}")
-        drift = self._drift(step)
-        for row in step.rows:
-            loss = self._loss(row, drift) / row.divisor
+        for loss in self.losses(step):
             value = loss.item()
             if not math.isfinite(value):
                 raise DivergedError(
@@ -93,12 +91,14 @@ class LoraModule(lightning.LightningModule):
         optimizer.step()
         optimizer.zero_grad()
 
-    def _loss(self, row: Row, drift: float) -> Tensor:
-        objective = Sft() if row.real else self.objective
-        policy = log_probabilities(self.outside[0], row.packed)
-        return objective.loss(
-            Scores(row.lengths, row.weights, policy, row.reference, row.before, drift)
-        )
+    def losses(self, step: Step) -> Iterator[Tensor]:
+        """Yield the loss of every row; their sum is the step's, the mean of all that it holds."""
+        drift = self._drift(step)
+        for row in step.rows:
+            objective = Sft() if row.real else self.objective
+            policy = log_probabilities(self.outside[0], row.packed)
+            scores = Scores(row.lengths, row.weights, policy, row.reference, row.before, drift)
+            yield objective.loss(scores) / row.divisor
 
     @torch.no_grad()
     def _drift(self, step: Step) -> float:
