@@ -22,6 +22,7 @@ from deltanas.config.choices import (
     JailChoice,
     NoveltyGate,
     Objective,
+    ParentChoice,
     ProposerKind,
     Quantization,
     TrackerMode,
@@ -104,6 +105,7 @@ class ProtocolConfig:
     name: str = MISSING
     cycles: int = bounded(4, 1)
     candidates: int = bounded(12, 1)  # attempts per cycle
+    survey: int = bounded(0, 0)  # baselines scored before the first cycle; others when drawn
     grow_pool: bool = True  # admitted candidates become baselines
     finalists: int = bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
@@ -113,6 +115,16 @@ class ProtocolConfig:
     memory_gb: float = bounded(4.0, 0.5)  # of one worker
     max_parameters: int = bounded(50_000_000, 1)
     max_macs: int = bounded(5_000_000_000, 1)  # of one image
+
+
+@dataclass
+class ConfirmConfig:
+    """What is trained again under fresh seeds, since one seed is noise."""
+
+    race: int = bounded(0, 0, 20)  # seeds at most, in which a child must beat its parent; 0: none
+    sample: int = bounded(0, 0)  # new networks whose gain is confirmed after the search
+    best: int = bounded(0, 0)  # networks, and baselines, that are confirmed as the best
+    seeds: int = bounded(3, 2, 20)  # fresh seeds of the two above
 
 
 @dataclass
@@ -160,7 +172,6 @@ class TuneConfig:
     beta: float = bounded(0.1, 0.0)  # dpo, grpo, kto: how much the frozen LLM holds back
     siblings: int = bounded(1, 1)  # slots of a cycle that have their parent in common
     margin: float = bounded(0.1, 0.0, 1.0)  # rewards closer than this count as equal
-    noise: float = bounded(0.03, 0.0, 1.0, open_low=True)  # see tune/rewards.py
     real_share: float = bounded(0.0, 0.0, 0.9)  # of LEMUR's pairs in what a cycle teaches
     guard: bool = False  # an adapter that writes fewer distinct networks than before is undone
 
@@ -211,11 +222,13 @@ class Config:
     proposer: ProposerKind = ProposerKind.llm
     generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
+    parents: ParentChoice = ParentChoice.balanced
     ablation: str = "none"  # name of the change; set by the files of conf/ablation
     llm: LLMConfig = field(default_factory=LLMConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)

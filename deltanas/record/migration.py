@@ -21,6 +21,7 @@ def upgrade(
     """
     if found == 4:
         _from_version_4(connection, tables)
+    _replace(connection, "cycles", tables["cycles"], {"distinct_valid": "NULL"})
     new = {"graph": "NULL", "repairs": "NULL", "writer": "''"}
     _replace(connection, "attempts", tables["attempts"], new)
     connection.execute(tables["retrainings"])
@@ -46,7 +47,12 @@ def _from_version_4(connection: sqlite3.Connection, tables: Mapping[str, str]) -
             "reason": f"CASE WHEN proxy_accuracy IS NULL THEN '{UNTOLD}' ELSE '' END",
         },
     )
-    _replace(connection, "cycles", tables["cycles"], {"seconds": f"by_stage({columns})"})
+    _replace(
+        connection,
+        "cycles",
+        tables["cycles"],
+        {"seconds": f"by_stage({columns})", "distinct_valid": "NULL"},
+    )
     for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'config'"):
         config = json.loads(text)
         config.get("executor", {}).pop("name", None)

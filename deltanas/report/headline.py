@@ -35,6 +35,19 @@ def headline(summary: Summary) -> list[Figure]:
             note="valid, better than the majority class, and admitted to the pool",
         ),
         Figure(
+            title="Distinct rate", value=percent(summary.distinct_rate), note=_distinct(summary)
+        ),
+        Figure(
+            title="Confirmed best",
+            value=percent(summary.confirmed_best_accuracy),
+            note=_best(summary),
+        ),
+        Figure(
+            title="Confirmed improved",
+            value=percent(summary.confirmed_improved_rate),
+            note=_improved(summary),
+        ),
+        Figure(
             title="Mean first-epoch accuracy",
             value=percent(summary.mean_first_epoch_accuracy),
             note="test split, over valid candidates",
@@ -83,6 +96,30 @@ def _valid(summary: Summary) -> str:
     elif failures:
         note += "; the machine failed every one"
     return note
+
+
+def _distinct(summary: Summary) -> str:
+    return f"{count(summary.distinct_valid)} new networks of {summary.attempted} attempts"
+
+
+def _best(summary: Summary) -> str:
+    if summary.confirmed_best_accuracy is None:
+        return "not asked for: confirm.best is 0" if not summary.confirm_epochs else "broken off"
+    error, before = percent(summary.top10_error), percent(summary.top10_error_baselines)
+    return (
+        f"test split under fresh seeds, {points(summary.confirmed_best_gain)} over the best"
+        f" baseline; error of the best {error}, of the best baselines {before}"
+    )
+
+
+def _improved(summary: Summary) -> str:
+    if summary.confirmed_improved is None:
+        return "not asked for: confirm.sample is 0" if not summary.confirm_epochs else "broken off"
+    interval = percent_range(summary.confirmed_improved_low, summary.confirmed_improved_high)
+    return (
+        f"{summary.confirmed_improved} of {summary.confirmed_n} new networks beat their parent"
+        f" under every fresh seed; 95 % interval {interval}"
+    )
 
 
 def _lines(summary: Summary) -> str:

@@ -7,11 +7,14 @@ better than the majority class and was admitted to the pool. What was not measur
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, fmean
+from typing import Any
 
-from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
+from deltanas.records import Attempt, CycleSummary, Purpose, Run, Stage, Summary, Verdict
 from deltanas.report import keys
+from deltanas.report.confirmation import confirmation
 from deltanas.report.ranking import proxy_fidelity
 
 
@@ -81,6 +84,7 @@ def summarise_cycle(
         attempted=len(attempts),
         valid=len(valid),
         useful=sum(map(is_useful, attempts)),
+        distinct_valid=sum(attempt.distinct for attempt in attempts),
         admitted=sum(attempt.admitted for attempt in attempts),
         infrastructure_failures=_infrastructure_failures(attempts),
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
@@ -107,6 +111,9 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         keys.CYCLE: summary.cycle,
         keys.VALID_RATE: ratio(summary.valid, summary.attempted),
         keys.USEFUL_RATE: ratio(summary.useful, summary.attempted),
+        keys.DISTINCT_RATE: None
+        if summary.distinct_valid is None
+        else ratio(summary.distinct_valid, summary.attempted),
         keys.MEAN_FIRST_EPOCH_ACCURACY: summary.mean_first_epoch_accuracy,
         keys.BEST_FIRST_EPOCH_ACCURACY: summary.best_first_epoch_accuracy,
         keys.MEAN_GAIN: summary.mean_gain,
@@ -118,6 +125,7 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         keys.SECONDS_GENERATE: summary.seconds.get(Stage.generate, 0.0),
         keys.SECONDS_SCREEN: summary.seconds.get(Stage.screen, 0.0),
         keys.SECONDS_EVALUATE: summary.seconds.get(Stage.evaluate, 0.0),
+        keys.SECONDS_RACE: summary.seconds.get(Stage.race, 0.0),
         keys.SECONDS_TUNE: summary.seconds.get(Stage.tune, 0.0),
         keys.SECONDS_RECORD: summary.seconds.get(Stage.record, 0.0),
         keys.TUNE_LOSS_BEFORE: summary.tune_loss_before,
@@ -127,8 +135,13 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
 
 
 def study_metrics(summary: Summary) -> dict[str, float]:
-    """Return the measured figures of the finalists' study."""
+    """Return the measured figures of what comes after the cycles."""
     figures = {
+        keys.CONFIRMED_RATE: summary.confirmed_improved_rate,
+        keys.CONFIRMED_BEST: summary.confirmed_best_accuracy,
+        keys.CONFIRMED_GAIN: summary.confirmed_best_gain,
+        keys.TOP10_ERROR: summary.top10_error,
+        keys.TOP10_ERROR_BASELINES: summary.top10_error_baselines,
         keys.SPEARMAN_RHO: summary.spearman_rho,
         keys.SPEARMAN_LOW: summary.spearman_low,
         keys.SPEARMAN_HIGH: summary.spearman_high,
@@ -155,6 +168,7 @@ def run_summary(
     valid = [attempt for attempt in attempts if is_valid(attempt)]
     comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
     infrastructure = _infrastructure_failures(attempts)
+    distinct = sum(attempt.distinct for attempt in attempts)
     cycles = cycles_of(run.cycles, attempts)
     low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
@@ -178,6 +192,9 @@ def run_summary(
         valid_rate_excl_infra=ratio(len(valid), attempted - infrastructure),
         useful_rate=ratio(sum(map(is_useful, attempts)), attempted),
         infrastructure_failures=infrastructure,
+        distinct_valid=distinct,
+        distinct_rate=ratio(distinct, attempted),
+        **_confirmed(run),
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
@@ -198,9 +215,34 @@ def run_summary(
     )
 
 
+def _confirmed(run: Run) -> dict[str, Any]:
+    """Return what fresh seeds say, by the summary's keys; nothing where none was spent."""
+    epochs = Counter(again.purpose for again in run.retrainings)
+    figures: dict[str, Any] = {
+        "race_epochs": epochs[Purpose.RACE],
+        "confirm_epochs": epochs[Purpose.CONFIRM],
+    }
+    found = confirmation(run)
+    if found.n:
+        low, high = wilson_interval(found.improved, found.n)
+        figures |= {
+            "confirmed_n": found.n,
+            "confirmed_improved": found.improved,
+            "confirmed_improved_rate": found.improved / found.n,
+            "confirmed_improved_low": low,
+            "confirmed_improved_high": high,
+        }
+    return figures | {
+        "confirmed_best_accuracy": found.best_accuracy,
+        "confirmed_best_gain": found.best_gain,
+        "top10_error": found.error,
+        "top10_error_baselines": found.error_baselines,
+    }
+
+
 def _spent(cycles: Sequence[CycleSummary], stage: Stage) -> float | None:
-    """Return the seconds that cycles took for a stage; None for the study without one."""
-    if stage is Stage.study:
+    """Return the seconds that cycles took for a stage; None for one that is in no cycle."""
+    if stage in (Stage.confirm, Stage.study):
         return None
     return math.fsum(cycle.seconds.get(stage, 0.0) for cycle in cycles)
 

@@ -52,7 +52,7 @@ class Candidates:
         if evaluation and evaluation.proxy_accuracy is not None and not reused:
             similarity, _ = novelty.similarity(outcome.code)
         novel = similarity is not None and novelty.is_novel(similarity)
-        return judge(
+        row = judge(
             slot,
             proposal,
             outcome,
@@ -65,11 +65,30 @@ class Candidates:
             loop=Loop(self.config.trainer.loop),
             count_tokens=self.proposer.count_tokens,
         )
+        return replace(row, admitted=False) if self.config.confirm.race else row
+
+    def may_race(self, slot: Slot, row: Attempt) -> bool:
+        """Tell whether a row looks better than its parent and is as new as the pool asks for."""
+        off = self.config.novelty.gate is NoveltyGate.off
+        novel = off or (row.novelty is not None and self.memory.novelty.is_novel(row.novelty))
+        sound = not (row.degenerate or row.overworked or row.reused_from)
+        return novel and sound and row.gain is not None and row.gain > 0
+
+    def is_new(self, row: Attempt) -> bool:
+        """Tell whether a row is as new as the pool asks for, now that others joined."""
+        if self.config.novelty.gate is NoveltyGate.off:
+            return True
+        novelty = self.memory.novelty
+        return novelty.is_novel(novelty.similarity(row.code)[0])
 
     def joining(self, slot: Slot, row: Attempt) -> Baseline | None:
         """Return the baseline that an admitted candidate becomes, where the pool may grow."""
         if not (row.admitted and self.config.protocol.grow_pool):
             return None
+        return self.as_baseline(slot, row)
+
+    def as_baseline(self, slot: Slot, row: Attempt) -> Baseline:
+        """Return the network of a row as a baseline."""
         return replace(
             slot.baseline,
             baseline_id=row.attempt_id,

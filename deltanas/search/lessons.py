@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deltanas.config.choices import Corpus, Curation, Objective
 from deltanas.config.schema import Config
-from deltanas.records import Attempt, CycleSummary, Purpose, Retraining, Slot, derive_seed
+from deltanas.records import Attempt, CycleSummary, Slot, derive_seed
 from deltanas.search.guarding import Watch
 from deltanas.search.outcomes import own_outcome, own_pair
+from deltanas.search.strength import NOISE
 from deltanas.tune.curation import Pair, curate, draw, split
 from deltanas.tune.rewards import Outcome, Repeats, rewards_of
 from deltanas.tune.siblings import lessons_of
@@ -32,7 +32,7 @@ class Lessons:
     pairs: list[Pair] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)  # where the objective compares answers
     watch: Watch | None = None  # None: nothing but the loss is watched
-    retrainings: Callable[[], Sequence[Retraining]] = tuple  # those of the run so far
+    fresh: Repeats = field(default_factory=dict)  # what the memory knows of fresh seeds
 
     def recall(self, summary: CycleSummary) -> None:
         """Put the adapter back that a finished cycle left."""
@@ -97,7 +97,7 @@ class Lessons:
     def _compared(self, cycle: int, kept_out: Collection[Key]) -> list[Lesson]:
         """Return prompts with answers of all kinds, but for baselines that are held out."""
         tune, lora = self.config.tune, self.config.lora
-        rewards = rewards_of(self.outcomes, self._repeats(), tune.noise)
+        rewards = rewards_of(self.outcomes, self.fresh, NOISE)
         alone = tune.objective is Objective.kto
         latest = tune.objective is Objective.grpo  # whose groups come from one state of the LLM
         return lessons_of(
@@ -121,13 +121,6 @@ class Lessons:
             return []
         real = [p for p in self.pairs if p.real and (p.dataset, p.baseline_id) not in kept_out]
         return [p.lesson() for p in draw(real, limit=round(own * share / (1 - share)), rng=rng)]
-
-    def _repeats(self) -> Repeats:
-        found: dict[Key, dict[int, float]] = defaultdict(dict)
-        for one in self.retrainings():
-            if one.purpose is Purpose.RACE and one.validation_accuracy is not None:
-                found[one.dataset, one.network_id][one.number] = one.validation_accuracy
-        return found
 
     def _compares(self) -> bool:
         return self.config.tune.objective is not Objective.sft

@@ -23,6 +23,7 @@ from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
 from deltanas.search.memory import Memory
+from deltanas.search.race import Race
 from deltanas.search.slots import SearchError, Slots
 from deltanas.search.stages import Stages
 
@@ -36,6 +37,7 @@ class Search:
     proposer: Proposer
     candidates: Candidates
     executor: Executor
+    race: Race
     lessons: Lessons
     memory: Memory
     journal: Journal
@@ -43,6 +45,7 @@ class Search:
 
     def cycles(self) -> Iterator[CycleSummary]:
         """Walk the cycles; yield the summary of each when its rows are stored."""
+        self.slots.survey()
         for cycle in range(self.config.protocol.cycles):
             summary = self._cycle(cycle)
             self.stages.bars.end_cycle(summary)
@@ -55,6 +58,7 @@ class Search:
             raise SearchError(f"cycle {cycle} is stored as finished, and rows of it are missing")
         proposals = self._proposals(cycle, slots)
         rows = sorted(self._rows(cycle, slots, proposals), key=lambda row: row.slot)
+        rows = self.race.run(cycle, slots, rows)
         with self.stages.show(Stage.tune, f"cycle {cycle}: tune"):
             self.lessons.collect(slots, rows)
             if finished:
@@ -124,6 +128,8 @@ class Search:
                 f"{row.attempt_id} is stored as an edit of {row.parent_id}, and this search"
                 f" would edit {slot.baseline.baseline_id}; the archive is not what it was"
             )
-        self.memory.add_row(slot, row, self.candidates.joining(slot, row))
+        self.memory.add_row(slot, row)
+        if row.admitted and not self.config.confirm.race:
+            self.memory.join(slot, row, self.candidates.joining(slot, row))
         self.slots.selectors[slot.dataset].observe(slot, row)
         return row

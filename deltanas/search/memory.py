@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from deltanas.records import Attempt, Baseline, Evaluation, Recipe, Slot
 from deltanas.screen.duplicates import Duplicates
 from deltanas.screen.novelty import NoveltyIndex
 from deltanas.search.judging import IN_JAIL, evaluation_of
+from deltanas.search.strength import lower_bound
 
 Key = tuple[str, str]  # dataset, and the baseline or attempt trained on it
 
@@ -24,6 +25,8 @@ class Memory:
     pools: dict[str, list[Baseline]]  # by dataset, in the order in which slots take turns
     novelty: NoveltyIndex
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
+    fresh: dict[Key, dict[int, float]] = field(default_factory=dict)  # by number of the seed
+    archived: set[Key] = field(default_factory=set)  # networks that no search made
     equal: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
     )
@@ -35,6 +38,7 @@ class Memory:
     def add_baseline(self, dataset: str, baseline: Baseline, found: Evaluation) -> None:
         """Take note of a baseline's score."""
         self.scores[dataset, baseline.baseline_id] = found
+        self.archived.add((dataset, baseline.baseline_id))
         if found.proxy_accuracy is not None:
             self.equal[dataset, baseline.recipe].add(baseline.code, baseline.baseline_id)
             self.novelty.add(baseline.code, baseline.baseline_id)
@@ -56,13 +60,37 @@ class Memory:
         """Take note of what the jail found out about a candidate."""
         self.scores[dataset, found.job_id] = found
 
-    def add_row(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
-        """Take note of a row, its score, and of the baseline that it becomes, if any."""
+    def add_row(self, slot: Slot, row: Attempt) -> None:
+        """Take note of a row and its score."""
         if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:
                 self.equal[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)
-        if row.admitted:
-            self.novelty.add(row.code, row.attempt_id)
+
+    def join(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
+        """Take note that a row was admitted, and of the baseline that it becomes, if any."""
+        self.novelty.add(row.code, row.attempt_id)
         if joins is not None:
             self.pools[slot.dataset].append(joins)
+
+    def add_fresh(self, dataset: str, name: str, accuracies: Mapping[int, float]) -> None:
+        """Take note of validation accuracies under fresh seeds, by number of the seed."""
+        self.fresh[dataset, name] = dict(accuracies)
+
+    def gains(self, dataset: str, name: str, parent: str) -> list[float]:
+        """Return a network's accuracy less its parent's under every fresh seed of both."""
+        own, other = self.fresh[dataset, name], self.fresh[dataset, parent]
+        return [own[number] - other[number] for number in sorted(own.keys() & other.keys())]
+
+    def strength(self, dataset: str, name: str) -> float | None:
+        """Return a lower bound of a network's validation accuracy; None where it has no score.
+
+        What the search's own seed says of a network does not count where fresh seeds say more and
+        the network was chosen for it.
+        """
+        key = dataset, name
+        proxy = self.scores[key].proxy_accuracy if key in self.scores else None
+        values = list(self.fresh.get(key, {}).values())
+        if proxy is not None and (not values or key in self.archived):
+            values.append(proxy)
+        return lower_bound(values) if values else None

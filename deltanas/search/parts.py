@@ -14,6 +14,7 @@ from deltanas.config.choices import (
     Decoding,
     Generation,
     Objective,
+    ParentChoice,
     ProposerKind,
     TrackerMode,
     TrackerName,
@@ -26,7 +27,7 @@ from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.records import Baseline
 from deltanas.report.console import TaskProgress, say
 from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
-from deltanas.search.parents import Balanced, Selector
+from deltanas.search.parents import Aging, Balanced, Bandit, Selector, Strength, Tournament
 from deltanas.tune.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -200,9 +201,17 @@ def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
     )
 
 
-def open_selector() -> Selector:
-    """Return what chooses the parents of a data set."""
-    return Balanced()
+def open_selector(config: Config, strength: Strength) -> Selector:
+    """Return what chooses parents on a data set, on which `strength` is known."""
+    match config.parents:
+        case ParentChoice.balanced:
+            return Balanced()
+        case ParentChoice.tournament:
+            return Tournament(strength)
+        case ParentChoice.bandit:
+            return Bandit(strength)
+        case ParentChoice.aging:
+            return Aging(strength)
 
 
 def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:

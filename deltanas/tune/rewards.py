@@ -19,7 +19,7 @@ from deltanas.tune.tuner import Answer, Lesson
 
 FAILED = 0.0
 PAR = 0.5  # of a network as good as its parent that nothing else in the run equals
-PRIOR_WEIGHT = 2  # degrees of freedom that the prior of the noise counts for
+PRIOR_WEIGHT = 3  # degrees of freedom that the prior of the noise counts for
 
 Repeats = Mapping[tuple[str, str], Mapping[int, float]]  # (dataset, network): seed's number: score
 

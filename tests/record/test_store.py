@@ -191,6 +191,7 @@ DROP TABLE retrainings;
 ALTER TABLE attempts DROP COLUMN graph;
 ALTER TABLE attempts DROP COLUMN repairs;
 ALTER TABLE attempts DROP COLUMN writer;
+ALTER TABLE cycles DROP COLUMN distinct_valid;
 UPDATE meta SET value = '5' WHERE key = 'schema_version';
 """
 VERSION_4 = """

@@ -11,7 +11,7 @@ import pytest
 
 from deltanas.config.choices import Corpus, Objective
 from deltanas.config.schema import Config
-from deltanas.records import Purpose, Request, Retraining, Slot, Verdict
+from deltanas.records import Request, Slot, Verdict
 from deltanas.search.guarding import REPLIES, Watch, fell
 from deltanas.search.outcomes import own_outcome
 from tests.fakes import ListTuner, ScriptedProposer, baseline, delta, width_of
@@ -79,27 +79,13 @@ def test_a_group_holds_answers_of_one_cycle_and_the_others_those_of_all(tmp_path
 
 
 def test_the_noise_of_a_parent_lowers_what_its_child_is_worth(tmp_path: Path) -> None:
-    def noisy(name: str) -> list[Retraining]:
-        return [
-            Retraining(
-                network_id=name,
-                dataset="digits",
-                purpose=Purpose.RACE,
-                number=number,
-                seed=number,
-                verdict=Verdict.TRAINED,
-                validation_accuracy=accuracy,
-            )
-            for number, accuracy in enumerate((0.1, 0.5, 0.9))
-        ]
-
     best = []
     for names in ([], ["one", "two", "three"]):
         search = searching(
             comparing(Objective.dpo), answer=in_fours, tuner=ListTuner(), directory=tmp_path
         )
-        known = [one for name in names for one in noisy(name)]
-        search.lessons.retrainings = lambda known=known: known
+        for name in names:
+            search.memory.add_fresh("digits", name, {0: 0.1, 1: 0.5, 2: 0.9})
         walked(search)
         best.append(search.lessons.tuner.taught[0].answers[0].reward)
     assert 0.5 < best[1] < best[0]

@@ -21,7 +21,7 @@ CONTROL = "random_edit"  # stands in the place of an LLM where none was asked
 _ELSEWHERE = ("seed", "ablation", "tracker.", "executor.", "archive.path", "llm.device")
 _UNUSED_WITHOUT_LLM = (
     *("llm.", "lora.", "decoding", "generation", "tune.objective", "tune.beta", "tune.margin"),
-    *("tune.noise", "tune.real_share", "tune.guard"),  # tune.siblings holds without one too
+    *("tune.real_share", "tune.guard"),  # tune.siblings holds without one too
 )
 _SHOWN = 32  # characters of a setting's value in a variant
 
