@@ -47,8 +47,10 @@ def tuned(
     directory: Path,
     lessons: list[Lesson],
     guard: Guard | None = None,
+    *,
+    epochs: int = 1,
 ) -> tuple[LoraTuner, TuneResult]:
-    settings = replace(PAPER, r=4, alpha=8, lr=0.01, epochs=4, batch=2, accumulate=2)
+    settings = replace(PAPER, r=4, alpha=8, lr=0.01, epochs=epochs, batch=2, accumulate=2)
     tuner = LoraTuner(llm, tokenizer, settings, objective, max_tokens=200, seed=0)
     held_out = [make_lesson(7)]
     return tuner, tuner.learn(lessons, held_out, seed=1, directory=directory, guard=guard)
@@ -66,7 +68,7 @@ def test_the_better_answer_gains_on_the_worse(
     tokenizer: PreTrainedTokenizerFast,
     tmp_path: Path,
 ) -> None:
-    lessons = [siblings(number) for number in range(3)]
+    lessons = [siblings(number) for number in range(2)]
 
     def lead() -> list[float]:
         rendered = [
@@ -76,7 +78,7 @@ def test_the_better_answer_gains_on_the_worse(
         return [log_probability(llm, *a) - log_probability(llm, *b) for a, b in rendered]
 
     before = lead()
-    _, result = tuned(llm, tokenizer, objective, tmp_path / "a", lessons)
+    _, result = tuned(llm, tokenizer, objective, tmp_path / "a", lessons, epochs=4)
     assert result.steps > 0
     assert all(after > earlier + 0.1 for after, earlier in zip(lead(), before, strict=True))
 
@@ -115,6 +117,15 @@ def test_the_reference_is_the_llm_without_its_adapter(
     if objective.clips:
         assert piece.before.sum().item() == pytest.approx(now, abs=1e-5)
     assert [weight.requires_grad for weight in llm.parameters()].count(True) == 28
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_dropout_blurs_no_comparison(
+    objective: Objective, llm: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    tuner = LoraTuner(llm, tokenizer, PAPER, objective, max_tokens=200, seed=0)
+    expected = 0.0 if objective.compares else PAPER.dropout
+    assert tuner.adapted.peft_config["default"].lora_dropout == expected
 
 
 class Counted:

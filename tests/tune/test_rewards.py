@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -124,25 +123,20 @@ def test_a_prompt_whose_rewards_tie_is_left_out_unless_each_answer_is_judged_alo
     assert len(lessons(tie, spread=0.0)) == 2
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.sampled_from("xyz"))))
-def test_families_and_data_sets_take_turns_within_the_limit(
-    drawn: list[tuple[int, str, str]],
-) -> None:
-    given = [
-        outcome(n, n % 2 or None, prompt=f"{prompt}{name}{family}", family=family, dataset=name)
-        for n, (prompt, name, family) in enumerate(drawn)
+def test_data_sets_take_turns_and_in_each_its_families_within_the_limit() -> None:
+    kinds = [(name, family) for name in "aab" for family in "xxxy"]
+    outcomes = [
+        outcome(2 * n + bad, None if bad else 0.1, prompt=f"ask {n}", **who)
+        for n, (name, family) in enumerate(kinds)
+        for who in [{"dataset": name, "family": family, "baseline_id": family}]
+        for bad in (0, 1)
     ]
-    every = lessons(given, limit=1000)
+    every = [one.name for one in lessons(outcomes)]
+    assert len(every) == 12
+    assert len({name[0] for name in every[:2]}) == 2
+    assert set(every[:4]) == {"a/x", "a/y", "b/x", "b/y"}
     for limit in (2, 5, 9):
-        chosen = lessons(given, limit=limit)
-        assert chosen == every[: len(chosen)]
-        assert sum(len(one.answers) for one in chosen) <= limit
-    names = Counter(one.name[0] for one in every[: 2 * min(map(len, _by_set(every)), default=0)])
-    assert len(set(names.values())) <= 1
-
-
-def _by_set(chosen: list[Any]) -> list[list[Any]]:
-    return [[one for one in chosen if one.name.startswith(name)] for name in "ab"]
+        assert [one.name for one in lessons(outcomes, limit=limit)] == every[: limit // 2]
 
 
 def test_turns_are_taken_until_all_is_taken() -> None:

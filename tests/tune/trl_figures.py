@@ -44,7 +44,7 @@ def toy(towards: float) -> LlamaForCausalLM:
         for number, weight in enumerate(llm.parameters()):
             places = torch.arange(weight.numel(), dtype=torch.float64)
             base = 0.4 * torch.sin(0.37 * places**1.1 + number)
-            moved = base + 0.02 * towards * torch.cos(0.91 * places + number)
+            moved = base + 0.3 * towards * torch.cos(0.91 * places + 3 * number)
             weight.copy_(moved.reshape(weight.shape))
     return llm
 

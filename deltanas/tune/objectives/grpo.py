@@ -18,8 +18,9 @@ _SMALL = 1e-4  # on the deviation of a group, as in TRL
 class Grpo:
     """The clipped advantage of every token, less the divergence from the reference.
 
-    Equations 3 and 4 of the paper, averaged over all tokens of a step as in DAPO (arXiv
-    2503.14476, equation 8), so that long answers do not weigh less.
+    Equations 3 and 4 of the paper, but averaged over all tokens of a step, so that long answers
+    do not weigh less (DAPO, arXiv 2503.14476, section 3.3), and with the divergence times the
+    ratio, which makes its gradient unbiased (DeepSeek-V3.2, arXiv 2512.02556); TRL does both.
     """
 
     compares = True
@@ -55,7 +56,7 @@ class Grpo:
         ratios = torch.exp(scores.policy - scores.before)
         clipped = ratios.clamp(1 - CLIP, 1 + CLIP)
         away = scores.reference - scores.policy
-        divergence = torch.exp(away) - away - 1
+        divergence = ratios * (torch.exp(away) - away - 1)
         gained = torch.minimum(ratios * advantages, clipped * advantages)
         return (self.beta * divergence - gained).sum()
 
