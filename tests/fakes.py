@@ -78,6 +78,9 @@ class ScriptedProposer:
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         return True
 
+    def mends(self, request: Request) -> bool:
+        return True
+
     def count_tokens(self, text: str) -> int | None:
         return len(text.split())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -241,6 +243,22 @@ def write_run(summary: Summary) -> Callable[..., Path]:
         return directory
 
     return write
+
+
+VERSION_5 = """
+DROP TABLE retrainings;
+ALTER TABLE attempts DROP COLUMN graph;
+ALTER TABLE attempts DROP COLUMN repairs;
+ALTER TABLE attempts DROP COLUMN writer;
+ALTER TABLE cycles DROP COLUMN distinct_valid;
+UPDATE meta SET value = '5' WHERE key = 'schema_version';
+"""
+
+
+def make_older(file: Path, script: str = VERSION_5) -> None:
+    """Make a run's file one of an earlier schema version."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(script)
 
 
 VOID = {"meta", "br", "img", "link", "input"}

@@ -12,7 +12,7 @@ from deltanas.config.choices import Decoding, FinalistChoice, ProposerKind
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.overrides import explained
 from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import Config
+from deltanas.config.schema import Config, ProposerConfig
 from deltanas.report.formats import dotted
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -61,13 +61,13 @@ CHANGES = {  # the one thing that each ablation changes, and how it is called
     "absolute_gate": {"dataset.gate"},
     "best_of_n": {"lora.enabled", "protocol.grow_pool"},  # nothing that was found is used
     "cumulative_corpus": {"lora.corpus"},
-    "evolution": {"proposer", "parents", "novelty.gate"},  # another algorithm
+    "evolution": {"proposer.name", "parents", "novelty.gate"},  # another algorithm
     "free_decoding": {"decoding"},
     "full_generation": {"generation"},
     "no_lora": {"lora.enabled"},
     "no_novelty": {"novelty.gate"},
     "none": set(),
-    "random_edit": {"proposer"},
+    "random_edit": {"proposer.name"},
     "random_pairs": {"lora.curation"},
     "small_context": {"llm.context"},
 }
@@ -110,7 +110,34 @@ def test_every_dataset_has_its_own_gate(dataset: str, gate: float, image_size: i
 
 def test_ablations_win_over_the_protocol():
     assert composed("protocol=quick", "ablation=no_lora").lora.enabled is False
-    assert composed("ablation=random_edit").proposer is ProposerKind.random_edit
+    assert composed("ablation=random_edit").proposer.name is ProposerKind.random_edit
+
+
+def test_who_writes_is_a_group_with_options():
+    assert composed().proposer == ProposerConfig(name=ProposerKind.llm, operators=0.0)
+    edits = composed("proposer=random_edit", "proposer.operators=0.5").proposer
+    assert edits == ProposerConfig(name=ProposerKind.random_edit, operators=0.5)
+    assert composed("proposer=mixed").proposer.operators > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["proposer.operators=1.5"], r"proposer\.operators=1\.5 .* at least 0 and at most 1"),
+        (["repair.turns=3"], r"repair\.turns=3 is out of range; .* at least 0 and at most 2"),
+        (["prompt.examples=-1"], r"prompt\.examples=-1 is out of range"),
+        (["repair.turns=1", "ablation=random_edit"], r"^repair.* proposer=random_edit asks none$"),
+        (["repair.turns=1", "llm.repair_prompt="], r"^repair\.turns=1 needs llm\.repair_prompt"),
+        (["repair.turns=1", "generation=full"], r"^repair\.turns=1 works on deltas"),
+        (["proposer=mixed", "generation=full"], r"^proposer\.operators=0\.3 works on deltas"),
+        (["prompt.examples=4"], r"^prompt\.examples=4 has no place .* llm=tiny; .* \$examples$"),
+        (["prompt.examples=4", "proposer=random_edit"], r"^prompt.*=random_edit reads no prompt$"),
+    ],
+)
+def test_options_of_writing_that_have_no_room_are_refused(overrides: list[str], message: str):
+    with pytest.raises(ConfigError, match=message):
+        composed(*overrides)
+    composed("llm=qwen", "repair.turns=2", "prompt.examples=4", "proposer.operators=1")
 
 
 def test_a_custom_llm_must_be_named():
@@ -176,6 +203,10 @@ def test_a_network_that_trains_itself_does_so_on_a_cpu():
         ("tune=dpo tune.siblings=1", r"siblings=1 leaves every answer .* must be at least 2"),
         ("tune=grpo protocol.candidates=7", r"=7 is too few for tune.objective=grpo; .* least 8"),
         ("tune=dpo dataset=six", r"=12 is too few for tune.objective=dpo; .* at least 24"),
+        (
+            "tune=grpo prompt.examples=2",
+            r"=2 gives every sibling a prompt of its own",
+        ),
         ("tune=kto tune.beta=0", r"tune.beta=0 leaves tune.objective=kto without a gradient"),
         ("tune.real_share=0.3", r"real_share=0.3 mixes .*corpus=own has one kind only"),
         ("tune.real_share=0.3 lora.corpus=static", r"lora.corpus=static has one kind only"),

@@ -5,12 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from deltanas.config.choices import Corpus, Device, Objective, ProposerKind, TrainerLoop
+from deltanas.config.choices import (
+    Corpus,
+    Device,
+    Generation,
+    Objective,
+    ProposerKind,
+    TrainerLoop,
+)
 from deltanas.config.ranges import ConfigError, faults_of
 from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.records import Precision
@@ -39,7 +47,8 @@ def check(config: Config) -> None:
             f"executor.device={config.executor.device} is for trainer.loop=trusted; what a network"
             " that trains itself may take is told by its CPU time, so it must be cpu"
         )
-    if config.lora.enabled and config.proposer is ProposerKind.llm:
+    faults += _faults_of_writing(config)
+    if config.lora.enabled and config.proposer.name is ProposerKind.llm:
         faults += _tune_faults(config)
     if faults:
         raise ConfigError("\n".join(faults))
@@ -62,6 +71,11 @@ def _tune_faults(config: Config) -> Iterator[str]:
                 f" tune.siblings={tune.siblings} it must be at least {least}: a group for every"
                 " data set, and one that is held out"
             )
+        if config.prompt.examples:
+            yield (
+                f"prompt.examples={config.prompt.examples} gives every sibling a prompt of its"
+                f" own, and {named} compares answers to one; it must be 0"
+            )
     if tune.objective in (Objective.dpo, Objective.kto) and not tune.beta:
         yield f"tune.beta=0 leaves {named} without a gradient; it must be above 0"
     if tune.real_share and corpus is not Corpus.cumulative:
@@ -75,6 +89,26 @@ def _tune_faults(config: Config) -> Iterator[str]:
             f"lora.corpus={corpus} takes pairs from LEMUR, and {named} compares answers of the"
             " run; set lora.corpus=own, or cumulative with a tune.real_share"
         )
+
+
+def _faults_of_writing(config: Config) -> Iterator[str]:
+    """Yield one sentence for every option of writing that the others leave no room for."""
+    turns, examples, kind = config.repair.turns, config.prompt.examples, config.proposer.name
+    if turns and kind is not ProposerKind.llm:
+        yield f"repair.turns={turns} asks an LLM again, but proposer={kind} asks none"
+    elif turns and not config.llm.repair_prompt:
+        yield f"repair.turns={turns} needs llm.repair_prompt, which llm={config.llm.name} lacks"
+    if examples and kind is not ProposerKind.llm:
+        yield f"prompt.examples={examples} is for an LLM, but proposer={kind} reads no prompt"
+    elif examples and "examples" not in Template(config.template()).get_identifiers():
+        yield (
+            f"prompt.examples={examples} has no place in the prompt of llm={config.llm.name};"
+            " its template must hold $examples"
+        )
+    if config.generation is Generation.full:
+        used = {"repair.turns": turns, "proposer.operators": config.proposer.operators}
+        for key in filter(used.get, used):
+            yield f"{key}={used[key]} works on deltas, but generation=full asks for networks"
 
 
 def register() -> None:

@@ -58,7 +58,31 @@ class LLMConfig:
     checkpointing: bool = False  # tuning: compute activations twice instead of keeping them
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
+    repair_prompt: str = ""  # the same where a failed delta is shown; empty: it cannot be mended
     full_prompt: str = MISSING  # the same where generation=full asks for a whole network
+
+
+@dataclass
+class ProposerConfig:
+    """Who writes deltas."""
+
+    name: ProposerKind = ProposerKind.llm
+    # share of the slots that go to recombination, transplant and dropped hunks of earlier deltas
+    operators: float = bounded(0.0, 0.0, 1.0)
+
+
+@dataclass
+class RepairConfig:
+    """Whether a failed reply is shown back to the LLM."""
+
+    turns: int = bounded(0, 0, 2)  # further replies for a slot, until one is valid
+
+
+@dataclass
+class PromptConfig:
+    """What the prompt shows besides the baseline."""
+
+    examples: int = bounded(0, 0)  # earlier deltas with what came of them, at most
 
 
 @dataclass
@@ -219,7 +243,9 @@ class Config:
     """One search."""
 
     seed: int = bounded(42, 0, 2**31 - 1)
-    proposer: ProposerKind = ProposerKind.llm
+    proposer: ProposerConfig = field(default_factory=ProposerConfig)
+    repair: RepairConfig = field(default_factory=RepairConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
     generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
     parents: ParentChoice = ParentChoice.balanced
@@ -238,7 +264,8 @@ class Config:
 
     def writer(self) -> str:
         """Return who writes the deltas: the name of the LLM, or of what stands for it."""
-        return self.llm.name if self.proposer is ProposerKind.llm else self.proposer.value
+        kind = self.proposer.name
+        return self.llm.name if kind is ProposerKind.llm else kind.value
 
     def template(self) -> str:
         """Return the user turn's template: for deltas, or for whole networks."""

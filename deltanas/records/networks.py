@@ -69,6 +69,7 @@ class Slot:
     number: int
     dataset: str
     baseline: Baseline
+    repairs: str | None = None  # the attempt that is to be mended; None: a first attempt
 
     @property
     def name(self) -> str:
@@ -87,6 +88,7 @@ class Proposal:
     seconds: float  # this reply's share of its batch's wall time
     seed: int
     truncated: bool = False  # the reply hit the token limit before it ended
+    writer: str = ""  # "llm", "random_edit", "recombination", "transplant", "drop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

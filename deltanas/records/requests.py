@@ -14,5 +14,6 @@ class Request:
 
     slot: Slot
     seed: int
-    parents: tuple[Baseline, ...] = ()  # further networks, whose changes may be taken over
-    failed: tuple[Attempt, ...] = ()  # earlier attempts at it, with their reasons
+    known: tuple[Attempt, ...] = ()  # every earlier attempt of the search, in its order
+    parents: tuple[Baseline, ...] = ()  # the networks that they edited
+    failed: tuple[Attempt, ...] = ()  # the attempt to be mended, where this request mends one

@@ -66,11 +66,11 @@ class CycleSummary:
     """What one cycle came to."""
 
     cycle: int
-    attempted: int
+    attempted: int  # first attempts, as are those of the next two; what mends one is in none
     valid: int
     useful: int
-    admitted: int
-    infrastructure_failures: int
+    admitted: int  # of all
+    infrastructure_failures: int  # of the first attempts
     mean_first_epoch_accuracy: float | None
     best_first_epoch_accuracy: float | None
     mean_gain: float | None
@@ -141,8 +141,8 @@ class Summary:
     ablation: str | None
     seed: int
     cycles: int
-    attempted: int
-    valid: int
+    attempted: int  # every reply; one that mends another counts in means, lengths and costs too
+    valid: int  # of the first attempts, as all that the rates up to infrastructure_failures count
     valid_rate: float | None = None
     valid_rate_low: float | None = None  # Wilson's 95 % interval
     valid_rate_high: float | None = None
@@ -162,6 +162,8 @@ class Summary:
     top10_error_baselines: float | None = None  # the same of the best baselines
     race_epochs: int | None = None  # trained in races, besides one for each attempt
     confirm_epochs: int | None = None  # trained after the search
+    repairs: int | None = None  # of the attempted, those that mend another one; None: none may
+    valid_at_repair: float | None = None  # share of first attempts that are valid or were mended
     mean_first_epoch_accuracy: float | None = None
     best_first_epoch_accuracy: float | None = None
     mean_gain: float | None = None
@@ -179,6 +181,11 @@ class Summary:
     wall_seconds: float | None = None
     seconds: Mapping[Stage, float | None] = field(default_factory=dict)  # keys `seconds_STAGE`
     verdicts: Mapping[str, int] = field(default_factory=dict)  # every verdict, zeros included
+
+    @property
+    def first_attempts(self) -> int:
+        """Replies that mend no other one: what the rates are shares of."""
+        return self.attempted - (self.repairs or 0)
 
     def flat(self) -> dict[str, Any]:
         """Return what `summary.json` holds: one key a figure, one a stage, and `verdicts`."""

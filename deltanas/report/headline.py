@@ -80,12 +80,13 @@ def stages(summary: Summary) -> list[tuple[str, float, float]]:
 
 
 def _valid(summary: Summary) -> str:
-    note = f"{summary.valid} of {summary.attempted} attempts"
+    asked, repairs = summary.first_attempts, summary.repairs
+    note = f"{summary.valid} of {asked} {'first ' if repairs else ''}attempts"
     if summary.valid_rate is not None:
         interval = percent_range(summary.valid_rate_low, summary.valid_rate_high)
         note += f"; 95 % interval {interval}"
     failures = summary.infrastructure_failures
-    counted = summary.attempted - (failures or 0)
+    counted = asked - (failures or 0)
     if failures and counted:
         rate = percent(summary.valid_rate_excl_infra)
         interval = percent_range(*wilson_interval(summary.valid, counted))
@@ -95,6 +96,8 @@ def _valid(summary: Summary) -> str:
         )
     elif failures:
         note += "; the machine failed every one"
+    if repairs:
+        note += f"; {percent(summary.valid_at_repair)} after {repairs} repair{'s'[: repairs > 1]}"
     return note
 
 

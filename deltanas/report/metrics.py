@@ -1,7 +1,8 @@
 """The figures of a run, from its rows: pure functions of frozen values.
 
 Definitions: an attempt is *valid* when one epoch of training completed, *useful* when it is also
-better than the majority class and was admitted to the pool. What was not measured is None.
+better than the majority class and was admitted to the pool. Rates count first attempts only, and
+repairs in `valid_at_repair` alone. What was not measured is None.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ def is_valid(attempt: Attempt) -> bool:
 def is_useful(attempt: Attempt) -> bool:
     """Tell whether the attempt is valid, beats the majority class, and joined the pool."""
     return is_valid(attempt) and not attempt.degenerate and attempt.admitted
+
+
+def first_attempts(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return the attempts that mend no other one."""
+    return [attempt for attempt in attempts if attempt.repairs is None]
+
+
+def valid_at_repair(attempts: Sequence[Attempt]) -> float | None:
+    """Return the share of first attempts that are valid, or that a repair made so.
+
+    Only what failed is mended, so of an attempt and its repairs one is valid at most.
+    """
+    return ratio(sum(map(is_valid, attempts)), len(first_attempts(attempts)))
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -72,8 +86,8 @@ def summarise_cycle(
     strangers = [attempt.attempt_id for attempt in attempts if attempt.cycle != cycle]
     if strangers:
         raise ValueError(f"cycle {cycle} cannot count attempts of others: {strangers}")
-    valid = [attempt for attempt in attempts if is_valid(attempt)]
-    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
+    first = first_attempts(attempts)
+    comparable = _comparable(attempts)
     if seconds is None:
         seconds = {
             Stage.generate: math.fsum(attempt.seconds_generate for attempt in attempts),
@@ -81,12 +95,12 @@ def summarise_cycle(
         }
     return CycleSummary(
         cycle=cycle,
-        attempted=len(attempts),
-        valid=len(valid),
-        useful=sum(map(is_useful, attempts)),
+        attempted=len(first),
+        valid=sum(map(is_valid, first)),
+        useful=sum(map(is_useful, first)),
         distinct_valid=sum(attempt.distinct for attempt in attempts),
         admitted=sum(attempt.admitted for attempt in attempts),
-        infrastructure_failures=_infrastructure_failures(attempts),
+        infrastructure_failures=_infrastructure_failures(first),
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
@@ -162,15 +176,19 @@ def run_summary(
     seed: int,
     wall_seconds: float | None,
     seconds: Mapping[Stage, float | None],
+    mends: bool = False,
 ) -> Summary:
-    """Return the figures of a run; `seconds` holds the stages that are not part of a cycle."""
-    attempts, attempted = run.attempts, len(run.attempts)
-    valid = [attempt for attempt in attempts if is_valid(attempt)]
-    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
-    infrastructure = _infrastructure_failures(attempts)
+    """Return the figures of a run; `seconds` holds the stages that are not part of a cycle.
+
+    `mends` tells whether failed attempts were to be mended.
+    """
+    attempts, first = run.attempts, first_attempts(run.attempts)
+    asked, valid = len(first), sum(map(is_valid, first))
+    comparable = _comparable(attempts)
+    infrastructure = _infrastructure_failures(first)
     distinct = sum(attempt.distinct for attempt in attempts)
     cycles = cycles_of(run.cycles, attempts)
-    low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
+    low, high = wilson_interval(valid, asked) if asked else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
     delta_tokens = mean(a.delta_tokens for a in attempts)
     full_lines = mean(a.full_lines for a in attempts)
@@ -184,17 +202,19 @@ def run_summary(
         ablation=ablation,
         seed=seed,
         cycles=len(cycles),
-        attempted=attempted,
-        valid=len(valid),
-        valid_rate=ratio(len(valid), attempted),
+        attempted=len(attempts),
+        valid=valid,
+        valid_rate=ratio(valid, asked),
         valid_rate_low=low,
         valid_rate_high=high,
-        valid_rate_excl_infra=ratio(len(valid), attempted - infrastructure),
-        useful_rate=ratio(sum(map(is_useful, attempts)), attempted),
+        valid_rate_excl_infra=ratio(valid, asked - infrastructure),
+        useful_rate=ratio(sum(map(is_useful, first)), asked),
         infrastructure_failures=infrastructure,
         distinct_valid=distinct,
-        distinct_rate=ratio(distinct, attempted),
+        distinct_rate=ratio(distinct, len(attempts)),
         **_confirmed(run),
+        repairs=len(attempts) - asked if mends else None,
+        valid_at_repair=valid_at_repair(attempts) if mends else None,
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
@@ -253,6 +273,11 @@ def count_verdicts(attempts: Iterable[Attempt]) -> dict[str, int]:
     for attempt in attempts:
         counts[attempt.verdict.value] += 1
     return counts
+
+
+def _comparable(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return those that trained for one epoch and no longer."""
+    return [attempt for attempt in attempts if is_valid(attempt) and not attempt.overworked]
 
 
 def _infrastructure_failures(attempts: Iterable[Attempt]) -> int:

@@ -27,13 +27,13 @@ class Watch:
     proposer: Proposer
     memory: Memory
 
-    def over(self, cycle: int, held_out: Collection[tuple[str, str]]) -> DistinctGuard:
-        """Return the guard of a cycle's tuning; `held_out` names data sets and baselines."""
+    def over(self, cycle: int, held_out: Collection[str]) -> DistinctGuard:
+        """Return the guard of a cycle's tuning; `held_out` names baselines."""
         known = [
             (dataset, replace(one, proxy_accuracy=self._proxy(dataset, one.baseline_id)))
             for dataset, pool in self.memory.pools.items()
             for one in sorted(pool, key=lambda one: one.baseline_id)
-            if (dataset, one.baseline_id) in held_out
+            if one.baseline_id in held_out
         ]
         rng = random.Random(derive_seed(self.config.seed, cycle, "guard"))
         drawn = rng.sample(known, min(PROMPTS, len(known)))

@@ -93,6 +93,8 @@ def judge(
         memory_bytes=evaluation.memory_bytes if evaluation else None,
         loop=loop,
         overworked=evaluation is not None and evaluation.overworked,
+        repairs=slot.repairs,
+        writer=proposal.writer,
     )
 
 
@@ -159,6 +161,7 @@ def proposal_of(row: Attempt) -> Proposal:
         seconds=row.seconds_generate,
         seed=row.seed,
         truncated=row.verdict is Verdict.TRUNCATED,
+        writer=row.writer,
     )
 
 

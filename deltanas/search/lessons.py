@@ -18,7 +18,6 @@ from deltanas.tune.rewards import Outcome, Repeats, rewards_of
 from deltanas.tune.siblings import lessons_of
 from deltanas.tune.tuner import Lesson, Tuner, TuneResult
 
-Key = tuple[str, str]  # dataset, baseline
 HELD_OUT_SHARE = 0.2  # of the baselines of the curated pairs, to watch the LoRA loss
 
 
@@ -60,7 +59,7 @@ class Lessons:
         train, held_out = split(self._chosen(rng), share=HELD_OUT_SHARE, rng=rng)
         if not train or not held_out:
             return None
-        kept_out = {(pair.dataset, pair.baseline_id) for pair in held_out}
+        kept_out = {pair.baseline_id for pair in held_out}
         lessons = [pair.lesson() for pair in train]
         if self._compares():
             lessons = self._compared(cycle, kept_out)
@@ -94,18 +93,18 @@ class Lessons:
     def _own_limit(self) -> int:
         return max(1, round(self.config.lora.pairs * (1 - self.config.tune.real_share)))
 
-    def _compared(self, cycle: int, kept_out: Collection[Key]) -> list[Lesson]:
+    def _compared(self, cycle: int, kept_out: Collection[str]) -> list[Lesson]:
         """Return prompts with answers of all kinds, but for baselines that are held out."""
         tune, lora = self.config.tune, self.config.lora
         rewards = rewards_of(self.outcomes, self.fresh, NOISE)
         alone = tune.objective is Objective.kto
-        latest = tune.objective is Objective.grpo  # whose groups come from one state of the LLM
+        group = tune.objective is Objective.grpo  # drawn from one state of the LLM
         return lessons_of(
             [
                 one
                 for one in self.outcomes
-                if (one.dataset, one.baseline_id) not in kept_out
-                and (not latest or one.cycle == cycle)
+                if one.baseline_id not in kept_out
+                and (not group or (one.cycle == cycle and one.sampled))
             ],
             rewards,
             limit=self._own_limit(),
@@ -114,12 +113,12 @@ class Lessons:
             rng=random.Random(derive_seed(self.config.seed, cycle, "lessons")),
         )
 
-    def _real(self, own: int, kept_out: Collection[Key], rng: random.Random) -> list[Lesson]:
+    def _real(self, own: int, kept_out: Collection[str], rng: random.Random) -> list[Lesson]:
         """Return real pairs in a fixed share of a mix with so many answers of the run's own."""
         share = self.config.tune.real_share
         if not share:
             return []
-        real = [p for p in self.pairs if p.real and (p.dataset, p.baseline_id) not in kept_out]
+        real = [p for p in self.pairs if p.real and p.baseline_id not in kept_out]
         return [p.lesson() for p in draw(real, limit=round(own * share / (1 - share)), rng=rng)]
 
     def _compares(self) -> bool:

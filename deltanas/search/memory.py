@@ -27,6 +27,8 @@ class Memory:
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
     fresh: dict[Key, dict[int, float]] = field(default_factory=dict)  # by number of the seed
     archived: set[Key] = field(default_factory=set)  # networks that no search made
+    rows: list[Attempt] = field(default_factory=list)  # all so far, in the order they were stored
+    parents: dict[str, Baseline] = field(default_factory=dict)  # every baseline so far, by id
     equal: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
     )
@@ -37,6 +39,7 @@ class Memory:
 
     def add_baseline(self, dataset: str, baseline: Baseline, found: Evaluation) -> None:
         """Take note of a baseline's score."""
+        self.parents[baseline.baseline_id] = baseline
         self.scores[dataset, baseline.baseline_id] = found
         self.archived.add((dataset, baseline.baseline_id))
         if found.proxy_accuracy is not None:
@@ -62,6 +65,7 @@ class Memory:
 
     def add_row(self, slot: Slot, row: Attempt) -> None:
         """Take note of a row and its score."""
+        self.rows.append(row)
         if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:
@@ -71,6 +75,7 @@ class Memory:
         """Take note that a row was admitted, and of the baseline that it becomes, if any."""
         self.novelty.add(row.code, row.attempt_id)
         if joins is not None:
+            self.parents[joins.baseline_id] = joins
             self.pools[slot.dataset].append(joins)
 
     def add_fresh(self, dataset: str, name: str, accuracies: Mapping[int, float]) -> None:

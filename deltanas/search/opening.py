@@ -21,6 +21,7 @@ from deltanas.records import Baseline
 from deltanas.report.console import CycleProgress, say
 from deltanas.report.tracker import Tracker
 from deltanas.screen.novelty import NoveltyIndex
+from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.confirm import Confirm
 from deltanas.search.corpus import static_corpus
@@ -85,7 +86,8 @@ def opened(
     What cannot work is refused before the first attempt, with a UserError.
     """
     _check_corpus(config)
-    if not replayed and config.proposer is ProposerKind.llm and config.llm.model != "embedded":
+    asks_llm = not replayed and config.proposer.name is ProposerKind.llm
+    if asks_llm and config.llm.model != "embedded":
         say(console, llm_needs(config, directory))
     with ExitStack() as stack:
         archive = open_archive(config)
@@ -174,7 +176,9 @@ def assembled(
     return Search(
         config=config,
         slots=slots,
-        proposer=proposer,
+        asking=Asking(
+            config=config, proposer=proposer, memory=memory, journal=journal, stages=stages
+        ),
         candidates=candidates,
         executor=executor,
         race=Race(
@@ -215,7 +219,7 @@ def check_novelty(store: RunStore, config: Config, directory: Path) -> None:
 def _check_corpus(config: Config) -> None:
     if not config.lora.enabled or config.lora.corpus is Corpus.own:
         return
-    if config.proposer is ProposerKind.llm and config.archive.name is not ArchiveName.lemur:
+    if config.proposer.name is ProposerKind.llm and config.archive.name is not ArchiveName.lemur:
         raise ConfigError(
             f"lora.corpus={config.lora.corpus} takes pairs from LEMUR, but archive="
             f"{config.archive.name}; set archive=lemur or lora.corpus=own"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deltanas.config.choices import Decoding, Generation
 from deltanas.config.schema import Config
 from deltanas.propose.hunks import bare_hunks
-from deltanas.propose.prompt import render_answer
+from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.records import Attempt, Slot, Verdict
 from deltanas.source import fingerprint
 from deltanas.tune.curation import Pair
@@ -27,7 +27,7 @@ def own_pair(config: Config, slot: Slot, row: Attempt) -> Pair | None:
         baseline_id=row.parent_id,
         family=row.family,
         dataset=row.dataset,
-        prompt=row.prompt,
+        prompt=_asked(config, slot, row),
         answer=answer,
         gain=row.gain,
     )
@@ -51,12 +51,20 @@ def own_outcome(config: Config, slot: Slot, row: Attempt) -> Outcome | None:
         baseline_id=row.parent_id,
         family=row.family,
         dataset=row.dataset,
-        prompt=row.prompt,
+        prompt=_asked(config, slot, row),
         answer=answer,
         finished=row.verdict is not Verdict.TRUNCATED,
         gain=gain,
+        sampled=bool(row.prompt) and not row.repairs,
         network="" if gain is None else row.graph or fingerprint(row.code),
     )
+
+
+def _asked(config: Config, slot: Slot, row: Attempt) -> str:
+    """Return the prompt; operators were asked nothing, and repairs about a failure."""
+    if row.prompt and not row.repairs:
+        return row.prompt
+    return render_prompt(config.template(), slot.baseline, row.dataset)
 
 
 def _shortest(config: Config, slot: Slot, row: Attempt) -> str | None:

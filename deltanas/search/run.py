@@ -107,6 +107,7 @@ def _conclude(config: Config, run: Opened, directory: Path, console: Console) ->
             Stage.confirm: run.store.meta("seconds_confirm"),
             Stage.study: run.store.meta("seconds_study"),
         },
+        mends=config.repair.turns > 0,
     )
     write_summary(directory / "summary.json", summary)
     write_text(directory / "report.html", run_page(held, summary))

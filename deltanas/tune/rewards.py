@@ -36,6 +36,7 @@ class Outcome:
     prompt: str  # the user turn, before the chat template
     answer: str
     finished: bool  # False: it was cut at the token limit
+    sampled: bool  # False: the LLM did not write it, or not when asked by this prompt
     gain: float | None  # proxy accuracy minus the baseline's, in [-1, 1]; None: it failed
     network: str  # the same for equal networks, whichever answer led there; empty: there is none
 

@@ -49,6 +49,8 @@ KEYS = [
     "top10_error_baselines",
     "race_epochs",
     "confirm_epochs",
+    "repairs",
+    "valid_at_repair",
     "mean_first_epoch_accuracy",
     "best_first_epoch_accuracy",
     "mean_gain",

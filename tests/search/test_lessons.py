@@ -137,7 +137,7 @@ def test_a_guard_counts_distinct_networks_on_baselines_held_out(tmp_path: Path) 
 def test_a_guard_without_a_held_out_baseline_of_the_run_counts_nothing() -> None:
     search = searching(configured())
     watch = Watch(config=configured(), proposer=ScriptedProposer(in_fours), memory=search.memory)
-    guard = watch.over(0, {("digits", "of LEMUR")})
+    guard = watch.over(0, {"of LEMUR"})
     assert (guard.count(), guard.worse(0, 0)) == (0, False)
 
 
@@ -189,12 +189,7 @@ def test_siblings_share_their_parent(siblings: int, candidates: int, groups: lis
     names = [slot.baseline.baseline_id for slot in search.slots.choose(0)]
     assert list(Counter(names).values()) == groups
     assert names == sorted(names, key=names.index)
-    assert len({request.seed for request in _requests(search)}) == candidates
-
-
-def _requests(search: Any) -> list[Request]:
-    walked(search)
-    return search.proposer.asked
+    assert len({row.seed for row in walked(search)}) == candidates
 
 
 def test_siblings_are_of_one_data_set() -> None:
@@ -204,3 +199,23 @@ def test_siblings_are_of_one_data_set() -> None:
     for name in ("digits", "mnist"):
         own = [slot.baseline.baseline_id for slot in slots if slot.dataset == name]
         assert own[0] == own[1] != own[2] == own[3]
+
+
+@pytest.mark.parametrize("changes", [{"prompt": ""}, {"repairs": "c00-s001"}])
+def test_what_the_llm_was_not_asked_for_so_is_no_sibling_in_a_group(
+    changes: dict[str, str], tmp_path: Path
+) -> None:
+    search = searching(
+        comparing(Objective.grpo), answer=in_fours, tuner=ListTuner(), directory=tmp_path
+    )
+    rows = walked(search)
+    slots = search.slots.choose(0)
+    search.lessons.config.llm.prompt = "delta $code"
+    search.lessons.outcomes.clear()
+    search.lessons.pairs.clear()
+    search.lessons.collect(slots, [replace(row, **changes) for row in rows])
+    assert {one.prompt for one in search.lessons.outcomes} == {
+        f"delta {slot.baseline.code}" for slot in slots
+    }
+    search.lessons.tuner.lessons.clear()
+    assert search.lessons.tune(0) is None

@@ -28,6 +28,7 @@ def outcome(number: int, gain: float | None, **changes: Any) -> Outcome:
         "prompt": "ask",
         "answer": f"say {number}",
         "finished": True,
+        "sampled": True,
         "gain": gain,
         "network": "" if gain is None else f"n{number}",
     }

@@ -130,7 +130,7 @@ _VALIDITY = (
     _Column("seeds", lambda g: Cell(str(len(g.runs))), lambda p: Cell("1")),
     _Column(
         "valid",
-        lambda g: Cell(f"{g.valid}/{g.attempted}"),
+        lambda g: Cell(f"{g.valid}/{g.first_attempts}"),
         lambda p: Cell(f"{p.valid}/{p.attempted}" if p.attempted else BLANK),
     ),
     _Column(

@@ -49,6 +49,16 @@ def test_student_interval_is_that_of_a_table() -> None:
     assert found.high == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4)
 
 
+def test_repairs_are_in_no_pooled_rate(make_run: MakeRun) -> None:
+    figures = {"attempted": 12, "repairs": 4, "valid": 4, "useful_rate": 0.25}
+    runs = [make_run(seed, infrastructure_failures=1, **figures) for seed in (1, 2)]
+    (group,) = group_runs(runs)
+    assert (group.attempted, group.first_attempts, group.valid) == (24, 16, 8)
+    assert (group.valid_rate, group.useful_rate) == (0.5, 0.25)
+    assert group.valid_interval == wilson_interval(8, 16)
+    assert group.valid_rate_excl_infra == 8 / 14
+
+
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5]])
 def test_seeds_that_do_not_differ_have_no_interval(values: list[float]) -> None:
     found = spread(values)
