@@ -84,6 +84,7 @@ class RunJournal:
                 origin=Origin.ADMITTED,
                 verdict=row.verdict,
                 first_epoch_accuracy=row.first_epoch_accuracy,
+                graph=row.graph,
             )
         self._store.append(row, used)
 

@@ -189,6 +189,7 @@ def test_a_baseline_that_failed_says_why(tmp_path: Path, baseline: Baseline) -> 
 VERSION_5 = """
 DROP TABLE retrainings;
 ALTER TABLE attempts DROP COLUMN graph;
+ALTER TABLE baselines DROP COLUMN graph;
 ALTER TABLE attempts DROP COLUMN repairs;
 ALTER TABLE attempts DROP COLUMN writer;
 UPDATE meta SET value = '5' WHERE key = 'schema_version';
@@ -248,15 +249,17 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_file_of_version_5_is_read_and_takes_what_is_new(
-    tmp_path: Path, make_attempt: MakeAttempt, read_only: bool
+    tmp_path: Path, make_attempt: MakeAttempt, baseline: Baseline, read_only: bool
 ) -> None:
     file = tmp_path / "run.sqlite"
+    used = as_used(baseline)
     with RunStore(file) as store:
-        store.append(make_attempt())
+        store.append(make_attempt(), used)
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(VERSION_5)
     with RunStore(file, read_only=read_only) as store:
-        assert store.read().attempts == (make_attempt(),)
+        run = store.read()
+        assert (run.attempts, run.baselines) == ((make_attempt(),), (used,))
     with RunStore(file) as store:
         store.add_retraining(AGAIN)
         assert store.retrainings() == [AGAIN]
