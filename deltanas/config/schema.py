@@ -118,7 +118,7 @@ class ProtocolConfig:
 
 @dataclass
 class NoveltyConfig:
-    """MinHash-Jaccard similarity to every known network (paper: 256, 10 characters, 0.90)."""
+    """What is new: by MinHash-Jaccard (paper: 256, 10 characters, 0.90), or by graph."""
 
     measure: NoveltyMeasure = NoveltyMeasure.text
     gate: NoveltyGate = NoveltyGate.admission

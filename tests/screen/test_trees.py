@@ -30,6 +30,7 @@ class Net(nn.Module):
         self.block = Block(width=8)
 
     def forward(self, x):
+        x = x.contiguous()
         return self.block(x).mean((2, 3))
 
     def learn(self, data):
@@ -50,7 +51,8 @@ OTHER = {
     "functions of libraries": ("F.relu", "F.gelu"),
     "keywords": ("kernel_size=3", "kernel_size=3, stride=1"),
     "layers": ("nn.Conv2d", "nn.LazyConv2d"),
-    "methods of tensors": (".mean(", ".amax("),
+    "methods of what was computed": (".mean(", ".amax("),
+    "methods of what has a name": (".contiguous(", ".clone("),
     "calls": ("self.block(x)", "self.block(self.block(x))"),
 }
 

@@ -121,7 +121,7 @@ def test_rows_do_not_depend_on_where_a_run_was_killed_or_on_which_job_ends_first
         search = searching(
             by_graph(gate, cycles=2, candidates=6),
             journal=journal,
-            executor=InlineExecutor(order, alike=5),
+            executor=InlineExecutor(order, alike=20),
             answer=unlike_the_pool,
             sets=("digits", "mnist"),
         )

@@ -146,7 +146,10 @@ def test_what_depends_on_values_is_not_traced(line: str) -> None:
 
 
 def test_a_network_that_needs_values_to_be_built_is_traced_on_the_cpu() -> None:
-    line = "self.table = nn.Parameter(torch.Tensor(8).fill_({value})); self.drop ="
+    line = (
+        "self.some = torch.ones(2).nonzero();"  # which the meta device cannot tell
+        " self.table = nn.Parameter(torch.full((8,), {value})); self.drop ="
+    )
     one, same, other = (
         traced(edited(("self.drop =", line.format(value=v)), ("* self.scale", "* self.table[0]")))
         for v in (1.0, 1.0, 2.0)
@@ -154,6 +157,8 @@ def test_a_network_that_needs_values_to_be_built_is_traced_on_the_cpu() -> None:
     assert one == same
     assert None not in (one, other)
     assert one != other
+    by_value = ("* self.scale", "* self.table[0] * x.sum().item()")
+    assert traced(edited(("self.drop =", line.format(value=1.0)), by_value)) is None
 
 
 def test_no_two_builtin_networks_compute_the_same() -> None:
