@@ -75,10 +75,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self._set(each, self._add(("learns", said), inputs), 0)
                     each.requires_grad = False
 
-    def set_constant(self, tensor: Tensor, values: Tensor) -> None:
-        """Take note of the values, on the CPU, of a tensor that does not depend on any other."""
-        text = repr(values.tolist())
-        self._set(tensor, self._add(("constant", text), []), 0)
+    def set_constant(self, tensor: Tensor, values: str) -> None:
+        """Take note of a digest of the values of a tensor that does not depend on any other."""
+        self._set(tensor, self._add(("constant", values), []), 0)
 
     def hash(self, output: Tensor, buffers: Iterable[Tensor]) -> str | None:
         """Return 32 hexadecimal digits for the output and the buffers that forward has changed.
@@ -129,7 +128,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if tensor.is_meta:
                 return _UNKNOWN, 0
             whole = torch.empty(0, dtype=torch.uint8).set_(storage)
-            self.set_constant(tensor, whole)
+            self.set_constant(tensor, _digest(whole))
             state = self._states[storage._cdata]
         return state[:2]
 
@@ -170,7 +169,8 @@ class _Constants(TorchFunctionMode):
     ) -> Any:
         made = func(*args, **(kwargs or {}))
         if func in _FROM_VALUES and made.is_meta and not any(map(torch.is_tensor, args)):
-            values = func(*args, **{**(kwargs or {}), "device": "cpu"})
+            with torch._C._DisableTorchDispatch():
+                values = _digest(func(*args, **{**(kwargs or {}), "device": "cpu"}))
             self._recorder.set_constant(made, values)
         return made
 
@@ -181,6 +181,12 @@ def recording() -> Iterator[Recorder]:
     recorder = Recorder()
     with recorder, _Constants(recorder):
         yield recorder
+
+
+def _digest(values: Tensor) -> str:
+    """Return a hash of the bytes of a tensor on the CPU."""
+    flat = values.detach().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(flat.numpy().tobytes()).hexdigest()
 
 
 def _has_storage(tensor: Tensor) -> bool:
