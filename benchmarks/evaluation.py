@@ -221,9 +221,9 @@ def noise(count: int) -> ImageData:
         return images, np.arange(number, dtype=np.int64) % 10
 
     splits: dict[Split, tuple[Images, Labels]] = {
-        "train": split(count),
-        "val": split(10),
-        "test": split(10),
+        Split.TRAIN: split(count),
+        Split.VAL: split(10),
+        Split.TEST: split(10),
     }
     return in_memory("noise", splits, num_classes=10)
 

@@ -31,7 +31,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,18 @@ class Timed(Locks):
         super().__init__(*arguments)
         self.skip, self.seconds = skip, 0.0
 
-    def forced(self, reply: int) -> list[int]:
+    def forced(self, reply: Hashable) -> list[int]:
         if self.skip:
             return super().forced(reply)
         return self.ends[:1] if self.matchers[reply].is_stopped() else []
 
-    def follow(self, reply: int, token: int) -> list[int]:
+    def follow(self, reply: Hashable, token: int) -> list[int]:
         began = time.process_time()
         found = super().follow(reply, token)
         self.seconds += time.process_time() - began
         return found
 
-    def mask(self, logits: torch.Tensor, replies: Sequence[int]) -> torch.Tensor:
+    def mask(self, logits: torch.Tensor, replies: Sequence[Hashable]) -> torch.Tensor:
         began = time.process_time()
         found = super().mask(logits, replies)
         self.seconds += time.process_time() - began

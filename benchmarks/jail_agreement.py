@@ -19,7 +19,7 @@ import numpy as np
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
 from deltanas.evaluate import ImageData, JailError, LocalExecutor, Tier
-from deltanas.evaluate.images.image_data import SPLITS, in_memory
+from deltanas.evaluate.images.image_data import Split, in_memory
 from deltanas.records import Baseline, Evaluation, Job
 
 SIZE = 32  # pixels, at most
@@ -28,7 +28,7 @@ SIZE = 32  # pixels, at most
 def random_data() -> ImageData:
     images = np.random.default_rng(0).integers(0, 256, (8, 3, SIZE, SIZE), dtype=np.uint8)
     split = images, np.arange(8, dtype=np.int64)
-    return in_memory("random", dict.fromkeys(SPLITS, split), num_classes=10)
+    return in_memory("random", dict.fromkeys(Split, split), num_classes=10)
 
 
 def chosen(networks: int) -> list[Baseline]:

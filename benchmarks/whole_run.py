@@ -42,7 +42,8 @@ from deltanas.record.store import RunStore
 from deltanas.record.summary import read_summary
 from deltanas.records import Attempt, CycleSummary, Stage, Summary
 
-STAGES = tuple(stage for stage in Stage if stage not in (Stage.start, Stage.study))  # of a cycle
+OUTSIDE = (Stage.start, Stage.confirm, Stage.study)
+STAGES = tuple(stage for stage in Stage if stage not in OUTSIDE)  # of a cycle
 STEADY = ["llm.temperature=1.0", "lora.lr=1e-5", "novelty.threshold=0.95"]
 STEADY += ["archive.max_lines=50", "lora.pairs=12", "protocol.finalists=0"]
 MARKS = (0.25, 0.5, 1.0)  # of all attempts: where memory is read

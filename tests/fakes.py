@@ -18,8 +18,10 @@ from deltanas.records import (
     Job,
     Origin,
     Proposal,
+    Purpose,
     Recipe,
     Request,
+    Retraining,
     Slot,
     Summary,
     UsedBaseline,
@@ -74,6 +76,9 @@ class ScriptedProposer:
         self.answer, self.asked = answer, []  # type: Callable[[Request], str], list[Request]
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
+        return True
+
+    def mends(self, request: Request) -> bool:
         return True
 
     def count_tokens(self, text: str) -> int | None:
@@ -165,7 +170,7 @@ class ListJournal:
         return next((row for row in self.rows() if row.attempt_id == slot), None)
 
     def rows(self) -> list[Attempt]:
-        return [each[0] for each in self.told if isinstance(each, tuple)]
+        return [each[0] for each in self.told if isinstance(each, tuple) and each[0] != "admit"]
 
     def baseline(self, dataset: str, name: str) -> UsedBaseline | None:
         used = [each for each in self.told if isinstance(each, UsedBaseline)]
@@ -176,8 +181,24 @@ class ListJournal:
         found = [each for each in self.told if isinstance(each, CycleSummary)]
         return next((each for each in found if each.cycle == cycle), None)
 
+    def retraining(
+        self, dataset: str, name: str, purpose: Purpose, number: int
+    ) -> Retraining | None:
+        wanted = (dataset, name, purpose, number)
+        found = [each for each in self.told if isinstance(each, Retraining)]
+        return next(
+            (e for e in found if (e.dataset, e.network_id, e.purpose, e.number) == wanted), None
+        )
+
     def add_row(self, row: Attempt, joins: Baseline | None) -> None:
         self.told.append((row, joins))
+
+    def admit(self, row: Attempt, joins: Baseline | None) -> None:
+        if ("admit", row.attempt_id) not in self.told:
+            self.told.append(("admit", row.attempt_id))
+
+    def add_retraining(self, again: Retraining) -> None:
+        self.told.append(again)
 
     def add_baseline(self, used: UsedBaseline) -> None:
         assert used.origin is Origin.ARCHIVE

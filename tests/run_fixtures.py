@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from deltanas.records import (
     CycleSummary,
     Finalist,
     Origin,
+    Purpose,
     Recipe,
+    Retraining,
     Run,
     Stage,
     Summary,
@@ -137,6 +141,38 @@ def finalists() -> list[Finalist]:
     ]
 
 
+CHOSEN = {  # of the confirm stage
+    "sample": ["c00-s000", "c01-s003"],
+    "best": ["c01-s000", "c00-s000"],
+    "baselines": [["digits", "plain-a"]],
+}
+
+
+@pytest.fixture(scope="session")
+def retrainings() -> list[Retraining]:
+    """Two fresh seeds after the search; of the sample one beats its parent under both."""
+    accuracies = {
+        "plain-a": (0.375, 0.5),
+        "c00-s000": (0.5, 0.625),
+        "c01-s003": (0.75, 0.5),
+        "c01-s000": (0.75, 0.875),
+    }
+    return [
+        Retraining(
+            network_id=name,
+            dataset="digits",
+            purpose=Purpose.CONFIRM,
+            number=number,
+            seed=number + 1,
+            verdict=Verdict.TRAINED,
+            validation_accuracy=accuracy,
+            test_accuracy=accuracy - 0.125,
+        )
+        for name, found in accuracies.items()
+        for number, accuracy in enumerate(found)
+    ]
+
+
 def used(baseline: Baseline, **changes: Any) -> UsedBaseline:
     """Return a baseline as a run on digits used it."""
     fields = {"dataset": "digits", "origin": Origin.ARCHIVE, "verdict": Verdict.TRAINED}
@@ -145,10 +181,19 @@ def used(baseline: Baseline, **changes: Any) -> UsedBaseline:
 
 @pytest.fixture(scope="session")
 def summary(
-    attempts: list[Attempt], cycles: list[CycleSummary], finalists: list[Finalist]
+    attempts: list[Attempt],
+    cycles: list[CycleSummary],
+    finalists: list[Finalist],
+    retrainings: list[Retraining],
 ) -> Summary:
     return run_summary(
-        Run(attempts=tuple(attempts), cycles=tuple(cycles), finalists=tuple(finalists)),
+        Run(
+            attempts=tuple(attempts),
+            cycles=tuple(cycles),
+            finalists=tuple(finalists),
+            retrainings=tuple(retrainings),
+            meta={"confirm": CHOSEN},
+        ),
         run_id="tiny-digits-0042",
         llm="tiny",
         dataset="digits",
@@ -166,6 +211,7 @@ def fill(
     attempts: list[Attempt],
     cycles: list[CycleSummary],
     finalists: list[Finalist],
+    retrainings: list[Retraining],
     baseline: Baseline,
 ) -> Callable[[RunStore], None]:
     """Return a function that writes the whole run into a store."""
@@ -179,6 +225,9 @@ def fill(
             store.add_cycle(cycle)
         for finalist in finalists:
             store.add_finalist(finalist)
+        store.set_meta("confirm", CHOSEN)
+        for again in retrainings:
+            store.add_retraining(again)
 
     return write
 
@@ -194,6 +243,23 @@ def write_run(summary: Summary) -> Callable[..., Path]:
         return directory
 
     return write
+
+
+VERSION_5 = """
+DROP TABLE retrainings;
+ALTER TABLE attempts DROP COLUMN graph;
+ALTER TABLE baselines DROP COLUMN graph;
+ALTER TABLE attempts DROP COLUMN repairs;
+ALTER TABLE attempts DROP COLUMN writer;
+ALTER TABLE cycles DROP COLUMN distinct_valid;
+UPDATE meta SET value = '5' WHERE key = 'schema_version';
+"""
+
+
+def make_older(file: Path, script: str = VERSION_5) -> None:
+    """Make a run's file one of an earlier schema version."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(script)
 
 
 VOID = {"meta", "br", "img", "link", "input"}

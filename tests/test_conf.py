@@ -12,7 +12,7 @@ from deltanas.config.choices import Decoding, FinalistChoice, ProposerKind
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.overrides import explained
 from deltanas.config.ranges import ConfigError
-from deltanas.config.schema import Config
+from deltanas.config.schema import Config, ProposerConfig
 from deltanas.report.formats import dotted
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -61,13 +61,14 @@ CHANGES = {  # the one thing that each ablation changes, and how it is called
     "absolute_gate": {"dataset.gate"},
     "best_of_n": {"lora.enabled", "protocol.grow_pool"},  # nothing that was found is used
     "cumulative_corpus": {"lora.corpus"},
+    "evolution": {"proposer.name", "parents", "novelty.gate"},  # another algorithm
     "free_decoding": {"decoding"},
     "full_generation": {"generation"},
     "graph_novelty": {"novelty.measure"},
     "no_lora": {"lora.enabled"},
     "no_novelty": {"novelty.gate"},
     "none": set(),
-    "random_edit": {"proposer"},
+    "random_edit": {"proposer.name"},
     "random_pairs": {"lora.curation"},
     "small_context": {"llm.context"},
     "tree_novelty": {"novelty.measure"},
@@ -111,7 +112,34 @@ def test_every_dataset_has_its_own_gate(dataset: str, gate: float, image_size: i
 
 def test_ablations_win_over_the_protocol():
     assert composed("protocol=quick", "ablation=no_lora").lora.enabled is False
-    assert composed("ablation=random_edit").proposer is ProposerKind.random_edit
+    assert composed("ablation=random_edit").proposer.name is ProposerKind.random_edit
+
+
+def test_who_writes_is_a_group_with_options():
+    assert composed().proposer == ProposerConfig(name=ProposerKind.llm, operators=0.0)
+    edits = composed("proposer=random_edit", "proposer.operators=0.5").proposer
+    assert edits == ProposerConfig(name=ProposerKind.random_edit, operators=0.5)
+    assert composed("proposer=mixed").proposer.operators > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["proposer.operators=1.5"], r"proposer\.operators=1\.5 .* at least 0 and at most 1"),
+        (["repair.turns=3"], r"repair\.turns=3 is out of range; .* at least 0 and at most 2"),
+        (["prompt.examples=-1"], r"prompt\.examples=-1 is out of range"),
+        (["repair.turns=1", "ablation=random_edit"], r"^repair.* proposer=random_edit asks none$"),
+        (["repair.turns=1", "llm.repair_prompt="], r"^repair\.turns=1 needs llm\.repair_prompt"),
+        (["repair.turns=1", "generation=full"], r"^repair\.turns=1 works on deltas"),
+        (["proposer=mixed", "generation=full"], r"^proposer\.operators=0\.3 works on deltas"),
+        (["prompt.examples=4"], r"^prompt\.examples=4 has no place .* llm=tiny; .* \$examples$"),
+        (["prompt.examples=4", "proposer=random_edit"], r"^prompt.*=random_edit reads no prompt$"),
+    ],
+)
+def test_options_of_writing_that_have_no_room_are_refused(overrides: list[str], message: str):
+    with pytest.raises(ConfigError, match=message):
+        composed(*overrides)
+    composed("llm=qwen", "repair.turns=2", "prompt.examples=4", "proposer.operators=1")
 
 
 def test_a_custom_llm_must_be_named():
@@ -129,11 +157,19 @@ def test_a_custom_llm_must_be_named():
         ("dataset.image_size=4", r"dataset\.image_size=4 is out of range; .* at least 8 and at"),
         ("dataset.gate=44", r"dataset\.gate=44\.0 is out of range; .* at most 1"),
         ("executor.workers=0", r"executor\.workers=0 is out of range"),
+        ("llm.redraws=-1", r"llm\.redraws=-1 is out of range; it must be at least 0"),
     ],
 )
 def test_values_out_of_range_are_named(override: str, message: str):
     with pytest.raises(ConfigError, match=message):
         composed(override)
+
+
+@pytest.mark.parametrize("word", ["llm.replacement=false", "llm.redraws=1"])
+def test_a_single_reply_to_a_prompt_leaves_nothing_else_to_draw(word: str):
+    with pytest.raises(ConfigError, match=r"llm\.top_k=1 leaves a single reply"):
+        composed(word, "llm.top_k=1")
+    assert composed(word, "llm.top_k=2").llm.top_k == 2
 
 
 @pytest.mark.parametrize(

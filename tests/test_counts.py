@@ -122,7 +122,7 @@ def counted_search(directory: Path, patches: pytest.MonkeyPatch) -> Seen:
         config = from_hydra(compose("config", overrides=list(WORDS)))
     directory.mkdir()
     with opened(config, directory, Console(file=io.StringIO())) as run:
-        llm: Any = run.search.proposer.llm
+        llm: Any = run.search.asking.proposer.llm
         llm.network.register_forward_pre_hook(counted_call)
         found.statements.clear()
         with run.progress:

@@ -22,7 +22,7 @@ SMALL = (
 WITH_LLM = ("lora.minimum_gain=-1", *(word for word in SMALL if "ablation" not in word))
 COLUMNS = (
     "attempt_id parent_id dataset verdict reason reply delta code proxy_accuracy"
-    " first_epoch_accuracy gain novelty degenerate admitted reused_from seed"
+    " first_epoch_accuracy gain novelty degenerate admitted reused_from seed writer repairs"
 )
 TABLES = {
     "attempts": COLUMNS,

@@ -1,10 +1,10 @@
 """`deltanas-replay`: do a run again from its recorded replies, and report what has changed.
 
 Gates, selection and training are the search's own and run again, without any LLM; RUN_DIR stays
-as it is. Finalists are not trained again unless --study asks for it, as that takes long. A
-difference marked `limit` met a limit of time or memory and may be honest; every row after the
-first difference may follow from it. The exit code is 0 where all is alike, 1 for differences, 2
-for a run that cannot be replayed.
+as it is. What was confirmed after the search, and finalists, are not trained again unless --study
+asks for it, as that takes long. A difference marked `limit` met a limit of time or memory and may
+be honest; every row after the first difference may follow from it. The exit code is 0 where all is
+alike, 1 for differences, 2 for a run that cannot be replayed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltanas.cli.exits import DIFFERENT, ending
 from deltanas.record.store import RunStore, RunStoreError
-from deltanas.records import Run
+from deltanas.records import Purpose, Run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("directory", type=Path, metavar="RUN_DIR", help="what a search wrote")
-    parser.add_argument("--study", action="store_true", help="train the finalists again, too")
+    parser.add_argument(
+        "--study",
+        action="store_true",
+        help="train what was confirmed and the finalists again, too",
+    )
     options = parser.parse_args(arguments)
     return ending("deltanas-replay", lambda: _replay(options.directory, options.study))
 
@@ -132,6 +137,7 @@ def _again(
             for _ in run.search.cycles():
                 pass
             if study:
+                run.confirm.run()
                 run.study.run()
         return run.store.read()
 
@@ -142,13 +148,19 @@ def _compare(recorded: Run, replayed: Run, study: bool, console: Console) -> boo
         differences_of_attempts,
         differences_of_baselines,
         differences_of_finalists,
+        differences_of_retrainings,
         print_differences,
     )
 
-    found = {
-        "baselines": differences_of_baselines(recorded.baselines, replayed.baselines),
-        "attempts": differences_of_attempts(recorded.attempts, replayed.attempts),
-    }
+    if not study:
+        races = [again for again in recorded.retrainings if again.purpose is Purpose.RACE]
+        recorded = replace(recorded, retrainings=tuple(races))
+    found = {"baselines": differences_of_baselines(recorded.baselines, replayed.baselines)}
+    if recorded.retrainings:
+        found["retrainings"] = differences_of_retrainings(
+            recorded.retrainings, replayed.retrainings
+        )
+    found["attempts"] = differences_of_attempts(recorded.attempts, replayed.attempts)
     if study:
         found["finalists"] = differences_of_finalists(recorded.finalists, replayed.finalists)
         found["repeats"] = differences_of_finalists(recorded.repeats, replayed.repeats)

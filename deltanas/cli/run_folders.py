@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
+from deltanas.config.schema import Config
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.record.summary import SummaryError, read_summary
@@ -89,9 +91,14 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
 
 
 def _settings(store: RunStore) -> dict[str, str]:
-    """Return what decides the figures of a run: its configuration, and what novelty meant."""
+    """Return what decides the figures of a run: its configuration, and what novelty meant.
+
+    Settings that came later than the run have the value that stands for how it was before.
+    """
     novelty = {"novelty": {"definition": store.meta("novelty")}} if store.meta("novelty") else {}
-    return dict(dotted(store.meta("config") or {})) | dict(dotted(novelty))
+    held = dict(dotted(store.meta("config") or {}))
+    known = dict(dotted(asdict(Config()))) if held else {}
+    return known | held | dict(dotted(novelty))
 
 
 def _lost(directory: Path, state: State, reason: str) -> LostRun:

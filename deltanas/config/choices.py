@@ -26,6 +26,15 @@ class Decoding(StrEnum):
     free = "free"
 
 
+class ParentChoice(StrEnum):
+    """Which baselines are edited."""
+
+    balanced = "balanced"  # families alike, strong or weak (paper)
+    tournament = "tournament"  # the strongest of a few drawn at random
+    bandit = "bandit"  # strong ones and those edited little so far, by PUCT
+    aging = "aging"  # regularised evolution: the strongest of a few among the youngest
+
+
 class NoveltyGate(StrEnum):
     """What a near duplicate is kept from."""
 

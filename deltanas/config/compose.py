@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from deltanas.config.choices import Device, TrainerLoop
+from deltanas.config.choices import Device, Generation, ProposerKind, TrainerLoop
 from deltanas.config.ranges import ConfigError, faults_of
 from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.records import Precision
@@ -38,8 +40,34 @@ def check(config: Config) -> None:
             f"executor.device={config.executor.device} is for trainer.loop=trusted; what a network"
             " that trains itself may take is told by its CPU time, so it must be cpu"
         )
+    faults += _faults_of_writing(config)
+    if config.llm.top_k == 1 and (config.llm.redraws or not config.llm.replacement):
+        faults.append(
+            "llm.top_k=1 leaves a single reply to a prompt; for llm.replacement=false and for"
+            " llm.redraws it must be at least 2"
+        )
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _faults_of_writing(config: Config) -> Iterator[str]:
+    """Yield one sentence for every option of writing that the others leave no room for."""
+    turns, examples, kind = config.repair.turns, config.prompt.examples, config.proposer.name
+    if turns and kind is not ProposerKind.llm:
+        yield f"repair.turns={turns} asks an LLM again, but proposer={kind} asks none"
+    elif turns and not config.llm.repair_prompt:
+        yield f"repair.turns={turns} needs llm.repair_prompt, which llm={config.llm.name} lacks"
+    if examples and kind is not ProposerKind.llm:
+        yield f"prompt.examples={examples} is for an LLM, but proposer={kind} reads no prompt"
+    elif examples and "examples" not in Template(config.template()).get_identifiers():
+        yield (
+            f"prompt.examples={examples} has no place in the prompt of llm={config.llm.name};"
+            " its template must hold $examples"
+        )
+    if config.generation is Generation.full:
+        used = {"repair.turns": turns, "proposer.operators": config.proposer.operators}
+        for key in filter(used.get, used):
+            yield f"{key}={used[key]} works on deltas, but generation=full asks for networks"
 
 
 def register() -> None:

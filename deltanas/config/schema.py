@@ -23,6 +23,7 @@ from deltanas.config.choices import (
     JailChoice,
     NoveltyGate,
     NoveltyMeasure,
+    ParentChoice,
     ProposerKind,
     Quantization,
     TrackerMode,
@@ -48,6 +49,8 @@ class LLMConfig:
     temperature: float = bounded(0.35, 0.0, open_low=True)
     top_k: int = bounded(50, 1)
     top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)
+    replacement: bool = True  # false: a baseline's replies on a data set are all different
+    redraws: int = bounded(0, 0)  # at most, for a reply whose network the run has
     batch: int = bounded(8, 1)  # replies sampled at once
     stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
     lora_targets: list[str] = field(
@@ -58,7 +61,31 @@ class LLMConfig:
     checkpointing: bool = False  # tuning: compute activations twice instead of keeping them
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
+    repair_prompt: str = ""  # the same where a failed delta is shown; empty: it cannot be mended
     full_prompt: str = MISSING  # the same where generation=full asks for a whole network
+
+
+@dataclass
+class ProposerConfig:
+    """Who writes deltas."""
+
+    name: ProposerKind = ProposerKind.llm
+    # share of the slots that go to recombination, transplant and dropped hunks of earlier deltas
+    operators: float = bounded(0.0, 0.0, 1.0)
+
+
+@dataclass
+class RepairConfig:
+    """Whether a failed reply is shown back to the LLM."""
+
+    turns: int = bounded(0, 0, 2)  # further replies for a slot, until one is valid
+
+
+@dataclass
+class PromptConfig:
+    """What the prompt shows besides the baseline."""
+
+    examples: int = bounded(0, 0)  # earlier deltas with what came of them, at most
 
 
 @dataclass
@@ -105,6 +132,7 @@ class ProtocolConfig:
     name: str = MISSING
     cycles: int = bounded(4, 1)
     candidates: int = bounded(12, 1)  # attempts per cycle
+    survey: int = bounded(0, 0)  # baselines scored before the first cycle; others when drawn
     grow_pool: bool = True  # admitted candidates become baselines
     finalists: int = bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
@@ -117,12 +145,22 @@ class ProtocolConfig:
 
 
 @dataclass
+class ConfirmConfig:
+    """What is trained again under fresh seeds, since one seed is noise."""
+
+    race: int = bounded(0, 0, 20)  # seeds at most, in which a child must beat its parent; 0: none
+    sample: int = bounded(0, 0)  # new networks whose gain is confirmed after the search
+    best: int = bounded(0, 0)  # networks, and baselines, that are confirmed as the best
+    seeds: int = bounded(3, 2, 20)  # fresh seeds of the two above
+
+
+@dataclass
 class NoveltyConfig:
     """What is new: by MinHash-Jaccard (paper: 256, 10 characters, 0.90), or by graph."""
 
     measure: NoveltyMeasure = NoveltyMeasure.text
     gate: NoveltyGate = NoveltyGate.admission
-    admit: Admission = Admission.gate
+    admit: Admission = Admission.gate  # where confirm.race does not decide
     threshold: float = bounded(0.90, 0.0, 1.0)  # novel below it; a graph is known or not
     permutations: int = bounded(256, 16)
     shingle: int = bounded(10, 1)  # characters, or nodes of trees
@@ -195,14 +233,18 @@ class Config:
     """One search."""
 
     seed: int = bounded(42, 0, 2**31 - 1)
-    proposer: ProposerKind = ProposerKind.llm
+    proposer: ProposerConfig = field(default_factory=ProposerConfig)
+    repair: RepairConfig = field(default_factory=RepairConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
     generation: Generation = Generation.delta
     decoding: Decoding = Decoding.locked
+    parents: ParentChoice = ParentChoice.balanced
     ablation: str = "none"  # name of the change; set by the files of conf/ablation
     llm: LLMConfig = field(default_factory=LLMConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     archive: ArchiveConfig = field(default_factory=ArchiveConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -211,7 +253,8 @@ class Config:
 
     def writer(self) -> str:
         """Return who writes the deltas: the name of the LLM, or of what stands for it."""
-        return self.llm.name if self.proposer is ProposerKind.llm else self.proposer.value
+        kind = self.proposer.name
+        return self.llm.name if kind is ProposerKind.llm else kind.value
 
     def template(self) -> str:
         """Return the user turn's template: for deltas, or for whole networks."""

@@ -13,7 +13,8 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,17 @@ _ALIGN = 64  # bytes; where arrays start in shared memory
 
 GREETING = b"+"  # what a worker says first
 
+
 # flooded: it wrote more than it may; swollen: it held more memory; crowded: it ran more threads,
 # or more of them at once
-Ending = Literal["ended", "timed_out", "flooded", "swollen", "crowded"]
+class Ending(StrEnum):
+    """How a child came to its end."""
+
+    ENDED = "ended"
+    TIMED_OUT = "timed_out"
+    FLOODED = "flooded"
+    SWOLLEN = "swollen"
+    CROWDED = "crowded"
 
 
 class ChannelClosed(ConnectionError):

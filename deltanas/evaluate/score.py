@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deltanas.evaluate.channel import (
     HEADER_CAP,
     LENGTH,
+    Ending,
     Limits,
     Report,
     answer_rows,
@@ -112,18 +113,18 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
 def _death(report: Report) -> _Header | None:
     """Return verdict and reason of a process that did not end by itself with status 0."""
     code = report.exit_code
-    if report.ending == "timed_out":
+    if report.ending == Ending.TIMED_OUT:
         return _Header(
             verdict=Verdict.TIMED_OUT, reason=f"the job was stopped after {report.seconds:.1f} s"
         )
-    if report.ending == "swollen":
+    if report.ending == Ending.SWOLLEN:
         return _Header(
             verdict=Verdict.OUT_OF_MEMORY,
             reason=f"the process held {report.memory_bytes / 2**30:.1f} GiB of memory",
         )
-    if report.ending == "crowded":
+    if report.ending == Ending.CROWDED:
         reason = "the process ran too many threads, or more at once than it was given"
-    elif report.ending == "flooded":
+    elif report.ending == Ending.FLOODED:
         reason = f"the process wrote more than {report.output_bytes - 1:,} bytes"
     elif code == -signal.SIGXCPU:
         return _Header(

@@ -54,12 +54,12 @@ class Bounds:
         """Return how the child has to end that uses so much; None if it may go on."""
         self.peak_resident = max(self.peak_resident, usage.resident)
         if usage.resident + usage.tables > self._most_held:
-            return "swollen"
+            return Ending.SWOLLEN
         due = self._threads * (now - self._seen)
         self._ahead = max(0.0, self._ahead + usage.cpu_seconds - self._used - due)
         self._seen, self._used = now, usage.cpu_seconds
         crowd = MAX_THREADS + 4 * self._threads
-        return "crowded" if usage.threads > crowd or self._ahead > MAX_AHEAD_S else None
+        return Ending.CROWDED if usage.threads > crowd or self._ahead > MAX_AHEAD_S else None
 
 
 @contextmanager
@@ -162,18 +162,18 @@ def _watch(
                 if not more:
                     watched.remove(reader)
             if size == len(room):
-                return "flooded", size
+                return Ending.FLOODED, size
             if process in ready:
                 size, _ = _drain(reader, room, size)  # what it wrote between the two calls
-                return "ended", size
+                return Ending.ENDED, size
             if time.monotonic() >= deadline:
-                return "timed_out", 0
+                return Ending.TIMED_OUT, 0
             if now >= look:
                 look = now + LOOK_S
                 usage = _usage(child)
                 if usage.state == b"Z":  # its first thread left, so memory is not counted
                     size, _ = _drain(reader, room, size)
-                    return "ended", size
+                    return Ending.ENDED, size
                 excess = bounds.excess(usage, time.monotonic())
                 if excess:
                     return excess, 0

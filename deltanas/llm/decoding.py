@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deltanas.llm.attention import Answers, Pack, Prompt, own_attention
+from deltanas.llm.answers import Answers
+from deltanas.llm.attention import Pack, Prompt, own_attention
 from deltanas.llm.loading import LLMError
 from deltanas.llm.locked import Locks
 from deltanas.llm.sampling import SeededSampling
@@ -30,8 +31,8 @@ class Work:
 
 
 @dataclass(slots=True)
-class _Row:
-    """One reply."""
+class Row:
+    """One reply while it is written."""
 
     reply: int
     start: tuple[int, ...]  # the prompt, and what the grammar forces at its start
@@ -62,16 +63,16 @@ class Decoder:
         for reply, prompt in enumerate(prompts):
             forced = locks.forced(reply)[: self.longest] if locks else []
             self.work.forced += len(forced)
-            rows.append(_Row(reply, (*prompt, *forced), forced))
+            rows.append(Row(reply, (*prompt, *forced), forced))
         answers = [row.answer for row in rows]
-        rows = [row for row in rows if not self._ended(row)]
+        rows = [row for row in rows if not self.ended(row.answer)]
         if rows:
             with torch.inference_mode(), own_attention(self.network):
                 self._write(rows, sampling, locks)
         return answers
 
-    def _write(self, rows: list[_Row], sampling: SeededSampling, locks: Locks | None) -> None:
-        read, first = self._read([row.start for row in rows])
+    def _write(self, rows: list[Row], sampling: SeededSampling, locks: Locks | None) -> None:
+        read, first = self.read([row.start for row in rows])
         order = {start: i for i, start in enumerate(read)}
         for row in rows:
             row.prompt = order[row.start]
@@ -92,17 +93,16 @@ class Decoder:
                 row.answer += row.new
                 self.work.sampled += 1
                 self.work.forced += len(row.new) - 1
-            rows = [row for row in rows if not self._ended(row)]
+            rows = [row for row in rows if not self.ended(row.answer)]
             if not rows:
                 return
-            logits = self._step(memory, rows)
+            logits = self.step(memory, rows)
 
-    def _ended(self, row: _Row) -> bool:
-        return len(row.answer) >= self.longest or any(
-            token in self.ends for token in row.answer[-1:]
-        )
+    def ended(self, answer: Sequence[int]) -> bool:
+        """Tell whether an answer has come to its end or to its longest."""
+        return len(answer) >= self.longest or any(token in self.ends for token in answer[-1:])
 
-    def _read(
+    def read(
         self, starts: Sequence[tuple[int, ...]]
     ) -> tuple[dict[tuple[int, ...], Prompt], Tensor]:
         """Read every distinct start once; return them by length, and the logits after each.
@@ -129,7 +129,7 @@ class Decoder:
         prompts = {start: read[start][0] for start in by_length}
         return prompts, torch.cat([read[start][1] for start in by_length])
 
-    def _step(self, memory: Answers, rows: Sequence[_Row]) -> Tensor:
+    def step(self, memory: Answers, rows: Sequence[Row]) -> Tensor:
         """Read the new tokens of all rows; return the logits after the last of each (B, V)."""
         tokens: list[int] = []
         places: list[int] = []

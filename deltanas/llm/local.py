@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deltanas.llm.loading import (
     decoded,
@@ -14,7 +17,11 @@ from deltanas.llm.loading import (
     ran_out_of_memory,
 )
 from deltanas.llm.locked import Locks, grammar_tokenizer
-from deltanas.records import Reply
+from deltanas.records import Drawn, Reply
+
+if TYPE_CHECKING:
+    from deltanas.llm.race import Race
+    from deltanas.llm.racing import Heat
 
 T = TypeVar("T")
 
@@ -86,25 +93,26 @@ class TransformersLLM:
         seeds: Sequence[int],
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
+        drawn: Sequence[Drawn] | None = None,
     ) -> list[Reply]:
         """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i.
 
-        A batch that does not fit the memory is halved, for good. Raises RuntimeError where a
-        single reply does not fit.
+        With `drawn` reply i is none of the texts that drawn[i] names, nor an earlier reply of this
+        call to the same prompt on the same topic: of those replies, one that is drawn as the LLM
+        samples, all of a topic by the seed of its first. Where the LLM has no other reply left,
+        one comes again and says so. A batch that does not fit the memory is halved, for good.
+        Raises RuntimeError where a single reply does not fit.
         """
         encoded = {prompt: self._ids(prompt) for prompt in prompts}  # siblings share theirs
-        ids = [encoded[prompt] for prompt in prompts]
-        waiting = sorted(range(len(prompts)), key=lambda i: len(ids[i]))
+        asked = _Asked([encoded[prompt] for prompt in prompts], seeds, grammars)
+        races = None if drawn is None else self._races(prompts, asked, drawn)
+        waiting = sorted(range(len(prompts)), key=lambda i: len(asked.ids[i]))
         replies: dict[int, Reply] = {}
         while waiting:
             rows = waiting[: self.batch]
             began = time.perf_counter()
             try:
-                outputs = self._sample(
-                    [ids[i] for i in rows],
-                    [seeds[i] for i in rows],
-                    None if grammars is None else [grammars[i] for i in rows],
-                )
+                outputs = self._write(asked, rows, races)
             except RuntimeError as error:
                 if len(rows) == 1 or not ran_out_of_memory(error):
                     raise
@@ -112,15 +120,15 @@ class TransformersLLM:
                 continue
             waiting = waiting[len(rows) :]
             seconds = (time.perf_counter() - began) / len(rows)
-            for i, output in zip(rows, outputs, strict=True):
-                end = next((k for k, token in enumerate(output) if token in self.ends), None)
-                kept = output if end is None else output[:end]
+            for i, (output, repeats) in zip(rows, outputs, strict=True):
+                said, finished = self._said(output)
                 replies[i] = Reply(
-                    text=decoded(self.tokenizer, kept),
-                    prompt_tokens=len(ids[i]),
-                    output_tokens=len(output) if end is None else end + 1,
+                    text=decoded(self.tokenizer, said),
+                    prompt_tokens=len(asked.ids[i]),
+                    output_tokens=len(said) + finished,
                     seconds=seconds,
-                    finished=end is not None,
+                    finished=finished,
+                    repeats=repeats,
                 )
                 on_reply()
         return [replies[i] for i in range(len(prompts))]
@@ -130,19 +138,83 @@ class TransformersLLM:
         text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
+    def _said(self, output: Sequence[int]) -> tuple[Sequence[int], bool]:
+        """Return the tokens of an answer before its end, and whether it came to one."""
+        end = next((k for k, token in enumerate(output) if token in self.ends), None)
+        return output if end is None else output[:end], end is not None
+
+    def _write(
+        self, asked: _Asked, rows: Sequence[int], races: Sequence[Race] | None
+    ) -> list[tuple[list[int], bool]]:
+        """Return the tokens of every row, and whether no reply was left that was not known."""
+        if races is None:
+            return [(output, False) for output in self._sample(*asked.of(rows))]
+        wanted = Counter(races[i] for i in rows)
+        self._heat(asked.grammars is not None).run(wanted)
+        arrived = {race: race.arrived(count) for race, count in wanted.items()}
+        left = {race: iter(answers) for race, answers in arrived.items()}
+        outputs = {i: next(left[races[i]], None) for i in rows}
+        short = [i for i, output in outputs.items() if output is None]
+        again = dict(zip(short, self._sample(*asked.of(short)), strict=True)) if short else {}
+        for race, count in wanted.items():
+            race.take(count)
+        return [(outputs[i] or again[i], i in again) for i in rows]
+
+    def _races(self, prompts: Sequence[str], asked: _Asked, drawn: Sequence[Drawn]) -> list[Race]:
+        """Return one race for all replies to a prompt on a topic."""
+        from deltanas.llm.race import Race
+
+        races: dict[tuple[str, str], Race] = {}
+        for i, (prompt, known) in enumerate(zip(prompts, drawn, strict=True)):
+            if (prompt, known.topic) not in races:
+                grammar = None if asked.grammars is None else asked.grammars[i]
+                tokens = {
+                    text: self.tokenizer.encode(text, add_special_tokens=False)
+                    for text in known.texts
+                }
+                races[prompt, known.topic] = Race(
+                    asked.ids[i], grammar, seed=asked.seeds[i], known=tokens
+                )
+        return [races[key, known.topic] for key, known in zip(prompts, drawn, strict=True)]
+
+    def _heat(self, locked: bool) -> Heat:
+        from deltanas.llm.racing import Heat
+        from deltanas.llm.sampling import truncated
+
+        cut = partial(truncated, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
+        locks = self._locks(()) if locked else None
+        return Heat(
+            self.decoder, cut, locks, lambda answer: decoded(self.tokenizer, self._said(answer)[0])
+        )
+
+    def _locks(self, grammars: Sequence[str]) -> Locks:
+        if self._grammar_tokenizer is None:
+            width = self.network.get_output_embeddings().weight.shape[0]
+            self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width, self.ends)
+        return Locks(self._grammar_tokenizer, grammars, self.ends)
+
     def _sample(
         self, ids: list[list[int]], seeds: Sequence[int], grammars: Sequence[str] | None
     ) -> list[list[int]]:
         """Return the new tokens of every row, without what follows its end."""
         from deltanas.llm.sampling import SeededSampling
 
-        locks = None
-        if grammars is not None:
-            if self._grammar_tokenizer is None:
-                width = self.network.get_output_embeddings().weight.shape[0]
-                self._grammar_tokenizer = grammar_tokenizer(self.tokenizer, width, self.ends)
-            locks = Locks(self._grammar_tokenizer, grammars, self.ends)
         sampling = SeededSampling(
             seeds, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
         )
+        locks = None if grammars is None else self._locks(grammars)
         return self.decoder.decode(ids, sampling, locks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked in one call, row by row."""
+
+    ids: list[list[int]]
+    seeds: Sequence[int]
+    grammars: Sequence[str] | None
+
+    def of(self, rows: Sequence[int]) -> tuple[list[list[int]], list[int], list[str] | None]:
+        """Return what is asked in some rows."""
+        grammars = None if self.grammars is None else [self.grammars[i] for i in rows]
+        return [self.ids[i] for i in rows], [self.seeds[i] for i in rows], grammars

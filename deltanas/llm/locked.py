@@ -5,7 +5,7 @@ Where a grammar leaves one way only, as along a copied line, it says the tokens 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,25 @@ class Locks:
         """
         import llguidance
 
-        self.ends = list(ends)
+        self.tokenizer, self.ends = tokenizer, list(ends)
         self.words = -(-tokenizer.vocab_size // 32)
         self.executor = llguidance.LLExecutor()
-        self.matchers = [_compiled(tokenizer, grammar).deep_copy() for grammar in grammars]
+        self.matchers: dict[Hashable, llguidance.LLMatcher] = {}
+        for reply, grammar in enumerate(grammars):
+            self.begin(reply, grammar)
 
-    def forced(self, reply: int) -> list[int]:
+    def begin(self, reply: Hashable, grammar: str, written: Sequence[int] = ()) -> None:
+        """Put a reply behind the tokens that are written of it. Raises ValueError as above."""
+        matcher = _compiled(self.tokenizer, grammar).deep_copy()
+        if written and not matcher.consume_tokens(list(written)):
+            raise RuntimeError(f"a grammar forbids the tokens {written} that it allowed before")
+        self.matchers[reply] = matcher
+
+    def branch(self, reply: Hashable, source: Hashable) -> None:
+        """Put a reply where another one is."""
+        self.matchers[reply] = self.matchers[source].deep_copy()
+
+    def forced(self, reply: Hashable) -> list[int]:
         """Go on to the next choice of a reply, and return the tokens up to there.
 
         They are the only ones that masks would allow, one by one. At the end of the grammar, the
@@ -46,13 +59,13 @@ class Locks:
             raise RuntimeError(f"a grammar forbids the tokens {tokens} that it forces")
         return [*tokens, self.ends[0]] if matcher.is_stopped() else tokens
 
-    def follow(self, reply: int, token: int) -> list[int]:
+    def follow(self, reply: Hashable, token: int) -> list[int]:
         """Take a sampled token that ends no reply, and return the forced tokens after it."""
         if not self.matchers[reply].consume_token(token):
             raise RuntimeError(f"token {token} was sampled though the grammar forbids it")
         return self.forced(reply)
 
-    def mask(self, logits: torch.Tensor, replies: Sequence[int]) -> torch.Tensor:
+    def mask(self, logits: torch.Tensor, replies: Sequence[Hashable]) -> torch.Tensor:
         """Return logits (B, V) with -inf for what the grammars of the replies forbid next."""
         import torch
 

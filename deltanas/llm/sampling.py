@@ -10,6 +10,19 @@ from torch import Tensor
 _BLOCK = 32  # tokens that noise is drawn ahead for
 
 
+def truncated(
+    logits: Tensor, *, temperature: float, top_k: int, top_p: float
+) -> tuple[Tensor, Tensor]:
+    """Return logits (B, K) at a temperature, by falling value, and the tokens that they are of.
+
+    K is at most `top_k`, and what the top-p nucleus of those leaves out is -inf.
+    """
+    kept, order = (logits.float() / temperature).topk(min(top_k, logits.shape[-1]), dim=-1)
+    probabilities = kept.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # mass of the likelier tokens
+    return kept.masked_fill(before >= top_p, float("-inf")), order
+
+
 class SeededSampling:
     """Draws the next token of each reply of a batch.
 
@@ -31,12 +44,9 @@ class SeededSampling:
         Tokens at -inf are never drawn. What a reply draws depends on its seed, its logits and on
         how often it drew before.
         """
-        kept, order = (logits.float() / self.temperature).topk(
-            min(self.top_k, logits.shape[-1]), dim=-1
+        kept, order = truncated(
+            logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p
         )
-        probabilities = kept.softmax(dim=-1)
-        before = probabilities.cumsum(dim=-1) - probabilities  # mass of the likelier tokens
-        kept = kept.masked_fill(before >= self.top_p, float("-inf"))
         noise = torch.stack([self._noise(reply, kept.shape[-1]) for reply in replies])
         best = (kept + noise.to(kept.device)).argmax(dim=-1, keepdim=True)
         drawn: list[int] = order.gather(-1, best)[:, 0].tolist()

@@ -120,6 +120,12 @@ def number_hunks(view: Excerpt, compact: str) -> str:
     return "".join(f"{row}\n" for row in out)
 
 
+def without_numbers(numbered: str) -> str:
+    """Return the compact delta that `number_hunks` has numbered."""
+    rows = _rows(numbered)[2:]  # below the file names
+    return "".join(f"{HUNK if row.startswith(HUNK) else row}\n" for row in rows)
+
+
 def _rows(text: str) -> list[str]:
     """Return the lines of a text; only a newline ends one, unlike with `str.splitlines`."""
     return text.removesuffix("\n").split("\n")

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+from deltanas.propose.examples import choose_examples, examples_text
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import number_hunks
-from deltanas.propose.prompt import check_template, excerpt_of, render_prompt
+from deltanas.propose.hunks import number_hunks, without_numbers
+from deltanas.propose.prompt import REPAIR, check_template, excerpt_of, render_prompt
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
-from deltanas.records import Baseline, Proposal, Reply, Request
+from deltanas.records import Baseline, Drawn, Proposal, Reply, Request
 
 T = TypeVar("T")
 
@@ -41,8 +42,13 @@ class LanguageModel(Protocol):
         seeds: Sequence[int],
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
+        drawn: Sequence[Drawn] | None = None,
     ) -> list[Reply]:
-        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i."""
+        """Return one reply per prompt, in order; reply i is drawn with seed i under grammar i.
+
+        With `drawn` a reply is none of those that are named there, nor another one to the same
+        prompt on the same topic; what is left is distributed as ever. None: it may be.
+        """
         ...
 
 
@@ -51,6 +57,10 @@ class Proposer(Protocol):
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether the proposer can take this baseline."""
+        ...
+
+    def mends(self, request: Request) -> bool:
+        """Return whether the proposer can take a request with a failed attempt."""
         ...
 
     def count_tokens(self, text: str) -> int | None:
@@ -79,15 +89,30 @@ class LLMProposer:
         template: str,
         locked: bool,
         lock_names: bool = False,
+        repair_template: str = "",
+        examples: int = 0,
+        replacement: bool = True,
     ) -> None:
-        """Raise ValueError for a template with unknown placeholders or without source."""
+        """Take templates of a first attempt and of a repair; none of the latter: it mends nothing.
+
+        A first prompt shows up to `examples` earlier deltas. Without `replacement` no reply to a
+        baseline on a data set comes twice. Raises ValueError for a template with unknown
+        placeholders or without source.
+        """
         check_template(template)
-        self.llm, self.template = llm, template
-        self.locked, self.lock_names = locked, lock_names
+        if repair_template:
+            check_template(repair_template, REPAIR)
+        self.llm, self.template, self.repair_template = llm, template, repair_template
+        self.locked, self.lock_names, self.examples = locked, lock_names, examples
+        self.replacement = replacement
 
     def fits(self, baseline: Baseline, dataset: str) -> bool:
         """Return whether prompt and longest answer fit the LLM's context; nothing is truncated."""
         return self.llm.fits(render_prompt(self.template, baseline, dataset))
+
+    def mends(self, request: Request) -> bool:
+        """Return whether what failed fits the context beside the baseline and an answer."""
+        return bool(self.repair_template) and self.llm.fits(self._prompt(request))
 
     def count_tokens(self, text: str) -> int | None:
         """Return the tokens of a text by the LLM's tokenizer."""
@@ -99,22 +124,20 @@ class LLMProposer:
         on_reply: Callable[[], None] = lambda: None,
     ) -> list[Proposal]:
         """Return proposal i for request i, drawn with its seed; `on_reply` is told of each."""
-        baselines = [request.slot.baseline for request in requests]
         seeds = [request.seed for request in requests]
-        prompts = [
-            render_prompt(self.template, request.slot.baseline, request.slot.dataset)
-            for request in requests
-        ]
-        shown = {b.code: excerpt_of(b, self.template) for b in baselines}  # siblings share theirs
-        views = [shown[baseline.code] for baseline in baselines]
+        prompts = [self._prompt(request) for request in requests]
+        asked = [(request.slot.baseline, self._template(request)) for request in requests]
+        # siblings share theirs
+        shown = {(b.code, template): excerpt_of(b, template) for b, template in asked}
+        views = [shown[baseline.code, template] for baseline, template in asked]
         grammars = None
         if self.locked:
             written = {
-                code: delta_grammar(view, lock_names=self.lock_names)
-                for code, view in shown.items()
+                key: delta_grammar(view, lock_names=self.lock_names) for key, view in shown.items()
             }
-            grammars = [written[baseline.code] for baseline in baselines]
-        replies = self.llm.generate(prompts, seeds, grammars, on_reply)
+            grammars = [written[baseline.code, template] for baseline, template in asked]
+        drawn = None if self.replacement else [self._drawn(request) for request in requests]
+        replies = self.llm.generate(prompts, seeds, grammars, on_reply, drawn)
         return [
             Proposal(
                 prompt=prompt,
@@ -124,12 +147,40 @@ class LLMProposer:
                 seconds=reply.seconds,
                 seed=seed,
                 truncated=not reply.finished,
+                writer="llm",
+                repeats=reply.repeats,
             )
             for prompt, view, reply, seed in zip(prompts, views, replies, seeds, strict=True)
         ]
 
+    def _drawn(self, request: Request) -> Drawn:
+        """Return what is not to come again, as the LLM wrote it before its hunks were numbered."""
+        numbered = (self.locked and not each.truncated for each in request.replies)
+        texts = (
+            without_numbers(each.reply) if done else each.reply
+            for each, done in zip(request.replies, numbered, strict=True)
+        )
+        topic = f"{request.slot.dataset}/{request.slot.baseline.baseline_id}"
+        return Drawn(topic=topic, texts=frozenset(texts))
+
     def _complete(self, reply: Reply) -> bool:
         return self.locked and reply.finished
+
+    def _template(self, request: Request) -> str:
+        return self.repair_template if request.failed else self.template
+
+    def _prompt(self, request: Request) -> str:
+        """Return the user turn, with as many examples as fit the context."""
+        slot, template = request.slot, self._template(request)
+        if request.failed:
+            return render_prompt(template, slot.baseline, slot.dataset, failed=request.failed[-1])
+        chosen = choose_examples(request, self.examples)
+        for count in range(len(chosen), 0, -1):
+            text = examples_text(chosen[:count])
+            prompt = render_prompt(template, slot.baseline, slot.dataset, examples=text)
+            if self.llm.fits(prompt):
+                return prompt
+        return render_prompt(template, slot.baseline, slot.dataset)
 
 
 class RandomEditProposer:
@@ -142,6 +193,10 @@ class RandomEditProposer:
         except EditError:
             return False
         return True
+
+    def mends(self, request: Request) -> bool:
+        """Return False: a random edit learns nothing from a failure."""
+        return False
 
     def count_tokens(self, text: str) -> int | None:
         """Return None: there is no tokenizer."""
@@ -169,6 +224,7 @@ class RandomEditProposer:
                     output_tokens=0,
                     seconds=time.perf_counter() - began,
                     seed=seed,
+                    writer="random_edit",
                 )
             )
             on_reply()

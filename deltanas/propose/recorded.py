@@ -26,6 +26,10 @@ class RecordedProposer:
             return (dataset, baseline.baseline_id) in self._parents
         return baseline.baseline_id not in self._unfit[dataset]
 
+    def mends(self, request: Request) -> bool:
+        """Return False: what was asked to be mended is recorded."""
+        return False
+
     def count_tokens(self, text: str) -> int | None:
         """Return None: the tokenizer is the LLM's."""
         return None

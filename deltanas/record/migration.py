@@ -23,6 +23,8 @@ def upgrade(
         _from_version_4(connection, tables)
     else:
         _replace(connection, "baselines", tables["baselines"], {"graph": "NULL"})
+    _rewrite_config(connection)
+    _replace(connection, "cycles", tables["cycles"], {"distinct_valid": "NULL"})
     new = {"graph": "NULL", "repairs": "NULL", "writer": "''"}
     _replace(connection, "attempts", tables["attempts"], new)
     connection.execute(tables["retrainings"])
@@ -31,11 +33,10 @@ def upgrade(
 
 
 def _from_version_4(connection: sqlite3.Connection, tables: Mapping[str, str]) -> None:
-    """Make baselines, cycles and configuration anew.
+    """Make baselines and cycles anew.
 
     Version 4 kept no verdict of a baseline, so it is NULL where the baseline did not train, and
-    it kept the seconds of a cycle's stages in columns and the executor's name, which was always
-    the same, in the configuration.
+    it kept the seconds of a cycle's stages in columns.
     """
     columns = ", ".join(f"seconds_{stage}" for stage in _CYCLE_STAGES)
     connection.create_function("by_stage", len(_CYCLE_STAGES), _by_stage)
@@ -49,10 +50,21 @@ def _from_version_4(connection: sqlite3.Connection, tables: Mapping[str, str]) -
             "graph": "NULL",
         },
     )
-    _replace(connection, "cycles", tables["cycles"], {"seconds": f"by_stage({columns})"})
-    for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'config'"):
+    new = {"seconds": f"by_stage({columns})", "distinct_valid": "NULL"}
+    _replace(connection, "cycles", tables["cycles"], new)
+
+
+def _rewrite_config(connection: sqlite3.Connection) -> None:
+    """Bring the keys of the configuration up to date.
+
+    Version 4 named the executor, which was always the same; up to version 5 `proposer` was a
+    name, which now stands in a group with its options.
+    """
+    for (text,) in connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchall():
         config = json.loads(text)
         config.get("executor", {}).pop("name", None)
+        if isinstance(config.get("proposer"), str):
+            config["proposer"] = {"name": config["proposer"]}
         meta = "UPDATE meta SET value = ? WHERE key = 'config'"
         connection.execute(meta, (json.dumps(config),))
 

@@ -32,7 +32,7 @@ class RunStoreError(UserError):
 
 
 class RunStore:
-    """One run's `run.sqlite`: rows are appended, never changed, one transaction each.
+    """One run's `run.sqlite`: rows are appended, one transaction each; only `admit` changes one.
 
     One process writes and a second writer is refused; readers may open the file at any time.
     A `run.lock` beside the file carries the writer's lock, which ends with its process.
@@ -118,6 +118,18 @@ class RunStore:
         """Add a network's epoch under a fresh seed. Raises RunStoreError where it is there."""
         with self._transaction(f"{again.purpose} {again.number} of {again.network_id}"):
             self._insert("retrainings", to_row(again))
+
+    def admit(self, attempt_id: str, joins: UsedBaseline | None) -> None:
+        """Mark an attempt that won its race, and add the baseline that it becomes, if any.
+
+        The one change that a row ever sees. Raises RunStoreError for an unknown attempt.
+        """
+        with self._transaction(f"admission of {attempt_id}"):
+            query = "UPDATE attempts SET admitted = 1 WHERE attempt_id = ?"
+            if self._connection.execute(query, (attempt_id,)).rowcount != 1:
+                raise ValueError("there is no such attempt")
+            if joins is not None:
+                self._insert("baselines", baseline_row(joins))
 
     def set_meta(self, key: str, value: object) -> None:
         """Store one JSON value about the run (id, configuration, versions); the last counts."""

@@ -28,7 +28,7 @@ from deltanas.records.networks import (
     attempt_id,
     derive_seed,
 )
-from deltanas.records.requests import Request
+from deltanas.records.requests import Drawn, Request
 from deltanas.records.runs import (
     Attempt,
     CycleSummary,
@@ -46,6 +46,7 @@ __all__ = [
     "Baseline",
     "Candidate",
     "CycleSummary",
+    "Drawn",
     "Evaluation",
     "Finalist",
     "FinishedRun",

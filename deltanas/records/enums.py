@@ -37,8 +37,10 @@ class Stage(StrEnum):
     generate = "generate"  # asking the proposer
     screen = "screen"  # gates and novelty
     evaluate = "evaluate"  # waiting for the jail
+    race = "race"  # training children and parents again under fresh seeds
     tune = "tune"  # lessons and LoRA
     record = "record"  # writing what came of it
+    confirm = "confirm"  # training a sample and the best again under fresh seeds
     study = "study"  # training the finalists
 
 

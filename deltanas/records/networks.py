@@ -70,6 +70,7 @@ class Slot:
     number: int
     dataset: str
     baseline: Baseline
+    repairs: str | None = None  # the attempt that is to be mended; None: a first attempt
 
     @property
     def name(self) -> str:
@@ -83,11 +84,13 @@ class Proposal:
 
     prompt: str  # the user turn, before the chat template
     reply: str  # the text that came back; locked decoding has written the @@ numbers
-    prompt_tokens: int
+    prompt_tokens: int  # as the two below, of all that was drawn until this reply was sent on
     output_tokens: int
-    seconds: float  # this reply's share of its batch's wall time
-    seed: int
+    seconds: float  # its share of its batch's wall time
+    seed: int  # that it was drawn with, itself
     truncated: bool = False  # the reply hit the token limit before it ended
+    writer: str = ""  # "llm", "random_edit", "recombination", "transplant", "drop"
+    repeats: bool = False  # it was to be a new one, and all that the LLM can say were known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,7 @@ class Reply:
     output_tokens: int  # the end-of-turn token included
     seconds: float  # wall time of the batch divided by its replies
     finished: bool  # False: cut at the token limit
+    repeats: bool = False  # it was to be a new one, and all that the LLM can say were known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

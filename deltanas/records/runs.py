@@ -55,17 +55,22 @@ class Attempt:
     repairs: str | None = None  # the attempt that this one was to mend
     writer: str = ""  # who wrote the delta; empty: the version that made the run did not tell
 
+    @property
+    def distinct(self) -> bool:
+        """Whether it trained, and its syntax tree was new to pool and run (*distinct valid*)."""
+        return self.verdict is Verdict.TRAINED and not self.reused_from
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleSummary:
     """What one cycle came to."""
 
     cycle: int
-    attempted: int
+    attempted: int  # first attempts, as are those of the next two; what mends one is in none
     valid: int
     useful: int
-    admitted: int
-    infrastructure_failures: int
+    admitted: int  # of all
+    infrastructure_failures: int  # of the first attempts
     mean_first_epoch_accuracy: float | None
     best_first_epoch_accuracy: float | None
     mean_gain: float | None
@@ -74,6 +79,7 @@ class CycleSummary:
     tune_loss_before: float | None = None  # held-out loss per answer token before LoRA, nats
     tune_loss_after: float | None = None
     adapter_kept: bool | None = None  # False: the adapter was rolled back; None: no tuning
+    distinct_valid: int | None = None  # trained, and new to pool and run by their syntax trees
     # wall time of its stages, which add up to that of the cycle
     seconds: Mapping[Stage, float] = field(default_factory=dict)
 
@@ -135,14 +141,29 @@ class Summary:
     ablation: str | None
     seed: int
     cycles: int
-    attempted: int
-    valid: int
+    attempted: int  # every reply; one that mends another counts in means, lengths and costs too
+    valid: int  # of the first attempts, as all that the rates up to infrastructure_failures count
     valid_rate: float | None = None
     valid_rate_low: float | None = None  # Wilson's 95 % interval
     valid_rate_high: float | None = None
     valid_rate_excl_infra: float | None = None
     useful_rate: float | None = None
     infrastructure_failures: int | None = None
+    distinct_valid: int | None = None  # trained, and new to pool and run by their syntax trees
+    distinct_rate: float | None = None  # of the attempts
+    confirmed_n: int | None = None  # of these trained again, as their parents, under fresh seeds
+    confirmed_improved: int | None = None  # of them beat their parent under every one
+    confirmed_improved_rate: float | None = None
+    confirmed_improved_low: float | None = None  # Wilson's 95 % interval
+    confirmed_improved_high: float | None = None
+    confirmed_best_accuracy: float | None = None  # mean test accuracy under the fresh seeds
+    confirmed_best_gain: float | None = None  # that less the same of the best baseline
+    top10_error: float | None = None  # 1 - mean test accuracy of the best under fresh seeds
+    top10_error_baselines: float | None = None  # the same of the best baselines
+    race_epochs: int | None = None  # trained in races, besides one for each attempt
+    confirm_epochs: int | None = None  # trained after the search
+    repairs: int | None = None  # of the attempted, those that mend another one; None: none may
+    valid_at_repair: float | None = None  # share of first attempts that are valid or were mended
     mean_first_epoch_accuracy: float | None = None
     best_first_epoch_accuracy: float | None = None
     mean_gain: float | None = None
@@ -160,6 +181,11 @@ class Summary:
     wall_seconds: float | None = None
     seconds: Mapping[Stage, float | None] = field(default_factory=dict)  # keys `seconds_STAGE`
     verdicts: Mapping[str, int] = field(default_factory=dict)  # every verdict, zeros included
+
+    @property
+    def first_attempts(self) -> int:
+        """Replies that mend no other one: what the rates are shares of."""
+        return self.attempted - (self.repairs or 0)
 
     def flat(self) -> dict[str, Any]:
         """Return what `summary.json` holds: one key a figure, one a stage, and `verdicts`."""

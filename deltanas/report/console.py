@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from deltanas.records import CycleSummary, Summary
 from deltanas.report.formats import decimal, duration, percent, points
@@ -13,6 +13,8 @@ from deltanas.report.headline import headline, stages
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
+
+T = TypeVar("T", int, float)
 
 _BLANK = "–"  # stands in tables for what was not measured
 
@@ -126,6 +128,8 @@ class TaskProgress:
 def cycle_line(summary: CycleSummary) -> str:
     """Return one cycle in one line: `cycle 2  10/12 valid, 4 useful, accuracy 71.2 %, ...`."""
     parts = [f"{summary.valid}/{summary.attempted} valid", f"{summary.useful} useful"]
+    if summary.distinct_valid is not None:
+        parts.insert(1, f"{summary.distinct_valid} new")
     if summary.mean_first_epoch_accuracy is not None:
         parts.append(f"mean accuracy {percent(summary.mean_first_epoch_accuracy)}")
     if summary.mean_gain is not None:
@@ -144,13 +148,14 @@ def print_summary(summary: Summary, cycles: Sequence[CycleSummary], console: Con
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    titles = "cycle valid useful accuracy best gain lines LoRA-loss"
+    titles = "cycle valid new useful accuracy best gain lines LoRA-loss"
     for title in titles.split():
         table.add_column(title.replace("-", " "), justify="right", no_wrap=True)
     for cycle in cycles:
         table.add_row(
             str(cycle.cycle),
             f"{cycle.valid}/{cycle.attempted}",
+            _or_blank(cycle.distinct_valid, str),
             str(cycle.useful),
             _or_blank(cycle.mean_first_epoch_accuracy, percent),
             _or_blank(cycle.best_first_epoch_accuracy, percent),
@@ -180,5 +185,5 @@ def _loss(summary: CycleSummary) -> str:
     return f"{summary.tune_loss_before:.3f} → {summary.tune_loss_after:.3f}{end}"
 
 
-def _or_blank(value: float | None, written: Callable[[float | None], str]) -> str:
+def _or_blank(value: T | None, written: Callable[[T], str]) -> str:
     return _BLANK if value is None else written(value)

@@ -14,6 +14,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
         "Valid rate",
         (
             ("Valid and useful rate", (keys.VALID_RATE, keys.USEFUL_RATE)),
+            ("Distinct rate", (keys.DISTINCT_RATE,)),
             ("Candidates admitted", (keys.ADMITTED,)),
             ("Infrastructure failures", (keys.INFRASTRUCTURE_FAILURES,)),
         ),
@@ -43,6 +44,13 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
         ),
     ),
 )
+CONFIRMED = (
+    keys.CONFIRMED_RATE,
+    keys.CONFIRMED_BEST,
+    keys.CONFIRMED_GAIN,
+    keys.TOP10_ERROR,
+    keys.TOP10_ERROR_BASELINES,
+)
 STUDY = (
     keys.SPEARMAN_RHO,
     keys.SPEARMAN_LOW,
@@ -70,11 +78,12 @@ def workspace(entity: str, project: str) -> ws.Workspace:
         )
         for title, panels in SECTIONS
     ]
-    bars: list[Any] = [
-        wr.BarPlot(title=keys.TITLES[metric], metrics=[wr.SummaryMetric(metric)])
-        for metric in STUDY
-    ]
-    sections.insert(3, ws.Section(name="Spearman rho", panels=bars, is_open=True))
+    for place, name, metrics in ((2, "Confirmed", CONFIRMED), (4, "Spearman rho", STUDY)):
+        bars: list[Any] = [
+            wr.BarPlot(title=keys.TITLES[metric], metrics=[wr.SummaryMetric(metric)])
+            for metric in metrics
+        ]
+        sections.insert(place, ws.Section(name=name, panels=bars, is_open=True))
     runs: list[Any] = [wr.RunComparer(diff_only="split")]
     sections.append(ws.Section(name="Runs", panels=runs, is_open=True))
     return ws.Workspace(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from deltanas.records import Attempt, Finalist, UsedBaseline, Verdict
+from deltanas.records import Attempt, Finalist, Retraining, UsedBaseline, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +66,22 @@ def differences_of_finalists(
 ) -> list[Difference]:
     """Return where the recorded finalists differ from those of the same name."""
     rows = [{f"finalist {f.attempt_id}": asdict(f) for f in each} for each in (recorded, replayed)]
+    return _differences(rows[0], rows[1])
+
+
+def differences_of_retrainings(
+    recorded: Sequence[Retraining], replayed: Sequence[Retraining]
+) -> list[Difference]:
+    """Return where the recorded epochs under fresh seeds differ from those of the same name."""
+    rows = [
+        {
+            f"{again.purpose} {again.number} of {again.network_id} on {again.dataset}": {
+                name: cell for name, cell in asdict(again).items() if name != "seconds"
+            }
+            for again in each
+        }
+        for each in (recorded, replayed)
+    ]
     return _differences(rows[0], rows[1])
 
 

@@ -35,6 +35,19 @@ def headline(summary: Summary) -> list[Figure]:
             note="valid, better than the majority class, and admitted to the pool",
         ),
         Figure(
+            title="Distinct rate", value=percent(summary.distinct_rate), note=_distinct(summary)
+        ),
+        Figure(
+            title="Confirmed best",
+            value=percent(summary.confirmed_best_accuracy),
+            note=_best(summary),
+        ),
+        Figure(
+            title="Confirmed improved",
+            value=percent(summary.confirmed_improved_rate),
+            note=_improved(summary),
+        ),
+        Figure(
             title="Mean first-epoch accuracy",
             value=percent(summary.mean_first_epoch_accuracy),
             note="test split, over valid candidates",
@@ -67,12 +80,13 @@ def stages(summary: Summary) -> list[tuple[str, float, float]]:
 
 
 def _valid(summary: Summary) -> str:
-    note = f"{summary.valid} of {summary.attempted} attempts"
+    asked, repairs = summary.first_attempts, summary.repairs
+    note = f"{summary.valid} of {asked} {'first ' if repairs else ''}attempts"
     if summary.valid_rate is not None:
         interval = percent_range(summary.valid_rate_low, summary.valid_rate_high)
         note += f"; 95 % interval {interval}"
     failures = summary.infrastructure_failures
-    counted = summary.attempted - (failures or 0)
+    counted = asked - (failures or 0)
     if failures and counted:
         rate = percent(summary.valid_rate_excl_infra)
         interval = percent_range(*wilson_interval(summary.valid, counted))
@@ -82,7 +96,33 @@ def _valid(summary: Summary) -> str:
         )
     elif failures:
         note += "; the machine failed every one"
+    if repairs:
+        note += f"; {percent(summary.valid_at_repair)} after {repairs} repair{'s'[: repairs > 1]}"
     return note
+
+
+def _distinct(summary: Summary) -> str:
+    return f"{count(summary.distinct_valid)} new networks of {summary.attempted} attempts"
+
+
+def _best(summary: Summary) -> str:
+    if summary.confirmed_best_accuracy is None:
+        return "not asked for: confirm.best is 0" if not summary.confirm_epochs else "broken off"
+    error, before = percent(summary.top10_error), percent(summary.top10_error_baselines)
+    return (
+        f"test split under fresh seeds, {points(summary.confirmed_best_gain)} over the best"
+        f" baseline; error of the best {error}, of the best baselines {before}"
+    )
+
+
+def _improved(summary: Summary) -> str:
+    if summary.confirmed_improved is None:
+        return "not asked for: confirm.sample is 0" if not summary.confirm_epochs else "broken off"
+    interval = percent_range(summary.confirmed_improved_low, summary.confirmed_improved_high)
+    return (
+        f"{summary.confirmed_improved} of {summary.confirmed_n} new networks beat their parent"
+        f" under every fresh seed; 95 % interval {interval}"
+    )
 
 
 def _lines(summary: Summary) -> str:

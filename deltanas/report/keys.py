@@ -8,6 +8,7 @@ CYCLE = "cycle"  # the x axis of everything below
 
 VALID_RATE = "cycle/valid_rate"
 USEFUL_RATE = "cycle/useful_rate"
+DISTINCT_RATE = "cycle/distinct_rate"
 MEAN_FIRST_EPOCH_ACCURACY = "cycle/mean_first_epoch_accuracy"
 BEST_FIRST_EPOCH_ACCURACY = "cycle/best_first_epoch_accuracy"
 MEAN_GAIN = "cycle/mean_gain"
@@ -19,10 +20,16 @@ SECONDS_BASELINES = "cycle/seconds_baselines"
 SECONDS_GENERATE = "cycle/seconds_generate"
 SECONDS_SCREEN = "cycle/seconds_screen"
 SECONDS_EVALUATE = "cycle/seconds_evaluate"
+SECONDS_RACE = "cycle/seconds_race"
 SECONDS_TUNE = "cycle/seconds_tune"
 SECONDS_RECORD = "cycle/seconds_record"
 TUNE_LOSS_BEFORE = "tune/loss_before"
 TUNE_LOSS_AFTER = "tune/loss_after"
+CONFIRMED_RATE = "confirm/improved_rate"
+CONFIRMED_BEST = "confirm/best_accuracy"
+CONFIRMED_GAIN = "confirm/best_gain"
+TOP10_ERROR = "confirm/top10_error"
+TOP10_ERROR_BASELINES = "confirm/top10_error_baselines"
 SPEARMAN_RHO = "study/spearman_rho"
 SPEARMAN_LOW = "study/spearman_low"
 SPEARMAN_HIGH = "study/spearman_high"
@@ -34,6 +41,7 @@ BEST_DELTAS = "best_deltas"  # the best candidates' deltas as HTML
 TITLES: Mapping[str, str] = {
     VALID_RATE: "Valid rate",
     USEFUL_RATE: "Useful rate",
+    DISTINCT_RATE: "Distinct rate",
     MEAN_FIRST_EPOCH_ACCURACY: "Mean first-epoch accuracy",
     BEST_FIRST_EPOCH_ACCURACY: "Best first-epoch accuracy",
     MEAN_GAIN: "Mean gain over the parent",
@@ -45,10 +53,16 @@ TITLES: Mapping[str, str] = {
     SECONDS_GENERATE: "Seconds generating",
     SECONDS_SCREEN: "Seconds screening",
     SECONDS_EVALUATE: "Seconds evaluating",
+    SECONDS_RACE: "Seconds racing",
     SECONDS_TUNE: "Seconds tuning",
     SECONDS_RECORD: "Seconds recording",
     TUNE_LOSS_BEFORE: "Held-out loss before LoRA",
     TUNE_LOSS_AFTER: "Held-out loss after LoRA",
+    CONFIRMED_RATE: "Confirmed improved rate",
+    CONFIRMED_BEST: "Confirmed best accuracy",
+    CONFIRMED_GAIN: "Confirmed best gain",
+    TOP10_ERROR: "Top 10 error",
+    TOP10_ERROR_BASELINES: "Top 10 error of the baselines",
     SPEARMAN_RHO: "Spearman rho",
     SPEARMAN_LOW: "Spearman rho, lower bound",
     SPEARMAN_HIGH: "Spearman rho, upper bound",

@@ -1,17 +1,21 @@
 """The figures of a run, from its rows: pure functions of frozen values.
 
 Definitions: an attempt is *valid* when one epoch of training completed, *useful* when it is also
-better than the majority class and was admitted to the pool. What was not measured is None.
+better than the majority class and was admitted to the pool. Rates count first attempts only, and
+repairs in `valid_at_repair` alone. What was not measured is None.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, fmean
+from typing import Any
 
-from deltanas.records import Attempt, CycleSummary, Run, Stage, Summary, Verdict
+from deltanas.records import Attempt, CycleSummary, Purpose, Run, Stage, Summary, Verdict
 from deltanas.report import keys
+from deltanas.report.confirmation import confirmation
 from deltanas.report.ranking import proxy_fidelity
 
 
@@ -23,6 +27,19 @@ def is_valid(attempt: Attempt) -> bool:
 def is_useful(attempt: Attempt) -> bool:
     """Tell whether the attempt is valid, beats the majority class, and joined the pool."""
     return is_valid(attempt) and not attempt.degenerate and attempt.admitted
+
+
+def first_attempts(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return the attempts that mend no other one."""
+    return [attempt for attempt in attempts if attempt.repairs is None]
+
+
+def valid_at_repair(attempts: Sequence[Attempt]) -> float | None:
+    """Return the share of first attempts that are valid, or that a repair made so.
+
+    Only what failed is mended, so of an attempt and its repairs one is valid at most.
+    """
+    return ratio(sum(map(is_valid, attempts)), len(first_attempts(attempts)))
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -69,8 +86,8 @@ def summarise_cycle(
     strangers = [attempt.attempt_id for attempt in attempts if attempt.cycle != cycle]
     if strangers:
         raise ValueError(f"cycle {cycle} cannot count attempts of others: {strangers}")
-    valid = [attempt for attempt in attempts if is_valid(attempt)]
-    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
+    first = first_attempts(attempts)
+    comparable = _comparable(attempts)
     if seconds is None:
         seconds = {
             Stage.generate: math.fsum(attempt.seconds_generate for attempt in attempts),
@@ -78,11 +95,12 @@ def summarise_cycle(
         }
     return CycleSummary(
         cycle=cycle,
-        attempted=len(attempts),
-        valid=len(valid),
-        useful=sum(map(is_useful, attempts)),
+        attempted=len(first),
+        valid=sum(map(is_valid, first)),
+        useful=sum(map(is_useful, first)),
+        distinct_valid=sum(attempt.distinct for attempt in first),
         admitted=sum(attempt.admitted for attempt in attempts),
-        infrastructure_failures=_infrastructure_failures(attempts),
+        infrastructure_failures=_infrastructure_failures(first),
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
@@ -107,6 +125,9 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         keys.CYCLE: summary.cycle,
         keys.VALID_RATE: ratio(summary.valid, summary.attempted),
         keys.USEFUL_RATE: ratio(summary.useful, summary.attempted),
+        keys.DISTINCT_RATE: None
+        if summary.distinct_valid is None
+        else ratio(summary.distinct_valid, summary.attempted),
         keys.MEAN_FIRST_EPOCH_ACCURACY: summary.mean_first_epoch_accuracy,
         keys.BEST_FIRST_EPOCH_ACCURACY: summary.best_first_epoch_accuracy,
         keys.MEAN_GAIN: summary.mean_gain,
@@ -118,6 +139,7 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
         keys.SECONDS_GENERATE: summary.seconds.get(Stage.generate, 0.0),
         keys.SECONDS_SCREEN: summary.seconds.get(Stage.screen, 0.0),
         keys.SECONDS_EVALUATE: summary.seconds.get(Stage.evaluate, 0.0),
+        keys.SECONDS_RACE: summary.seconds.get(Stage.race, 0.0),
         keys.SECONDS_TUNE: summary.seconds.get(Stage.tune, 0.0),
         keys.SECONDS_RECORD: summary.seconds.get(Stage.record, 0.0),
         keys.TUNE_LOSS_BEFORE: summary.tune_loss_before,
@@ -127,8 +149,13 @@ def cycle_metrics(summary: CycleSummary) -> dict[str, float]:
 
 
 def study_metrics(summary: Summary) -> dict[str, float]:
-    """Return the measured figures of the finalists' study."""
+    """Return the measured figures of what comes after the cycles."""
     figures = {
+        keys.CONFIRMED_RATE: summary.confirmed_improved_rate,
+        keys.CONFIRMED_BEST: summary.confirmed_best_accuracy,
+        keys.CONFIRMED_GAIN: summary.confirmed_best_gain,
+        keys.TOP10_ERROR: summary.top10_error,
+        keys.TOP10_ERROR_BASELINES: summary.top10_error_baselines,
         keys.SPEARMAN_RHO: summary.spearman_rho,
         keys.SPEARMAN_LOW: summary.spearman_low,
         keys.SPEARMAN_HIGH: summary.spearman_high,
@@ -149,14 +176,19 @@ def run_summary(
     seed: int,
     wall_seconds: float | None,
     seconds: Mapping[Stage, float | None],
+    mends: bool = False,
 ) -> Summary:
-    """Return the figures of a run; `seconds` holds the stages that are not part of a cycle."""
-    attempts, attempted = run.attempts, len(run.attempts)
-    valid = [attempt for attempt in attempts if is_valid(attempt)]
-    comparable = [attempt for attempt in valid if not attempt.overworked]  # of one epoch only
-    infrastructure = _infrastructure_failures(attempts)
+    """Return the figures of a run; `seconds` holds the stages that are not part of a cycle.
+
+    `mends` tells whether failed attempts were to be mended.
+    """
+    attempts, first = run.attempts, first_attempts(run.attempts)
+    asked, valid = len(first), sum(map(is_valid, first))
+    comparable = _comparable(attempts)
+    infrastructure = _infrastructure_failures(first)
+    distinct = sum(attempt.distinct for attempt in attempts)
     cycles = cycles_of(run.cycles, attempts)
-    low, high = wilson_interval(len(valid), attempted) if attempted else (None, None)
+    low, high = wilson_interval(valid, asked) if asked else (None, None)
     delta_lines = mean(a.delta_lines for a in attempts)
     delta_tokens = mean(a.delta_tokens for a in attempts)
     full_lines = mean(a.full_lines for a in attempts)
@@ -170,14 +202,19 @@ def run_summary(
         ablation=ablation,
         seed=seed,
         cycles=len(cycles),
-        attempted=attempted,
-        valid=len(valid),
-        valid_rate=ratio(len(valid), attempted),
+        attempted=len(attempts),
+        valid=valid,
+        valid_rate=ratio(valid, asked),
         valid_rate_low=low,
         valid_rate_high=high,
-        valid_rate_excl_infra=ratio(len(valid), attempted - infrastructure),
-        useful_rate=ratio(sum(map(is_useful, attempts)), attempted),
+        valid_rate_excl_infra=ratio(valid, asked - infrastructure),
+        useful_rate=ratio(sum(map(is_useful, first)), asked),
         infrastructure_failures=infrastructure,
+        distinct_valid=distinct,
+        distinct_rate=ratio(distinct, len(attempts)),
+        **_confirmed(run),
+        repairs=len(attempts) - asked if mends else None,
+        valid_at_repair=valid_at_repair(attempts) if mends else None,
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
@@ -198,9 +235,34 @@ def run_summary(
     )
 
 
+def _confirmed(run: Run) -> dict[str, Any]:
+    """Return what fresh seeds say, by the summary's keys; nothing where none was spent."""
+    epochs = Counter(again.purpose for again in run.retrainings)
+    figures: dict[str, Any] = {
+        "race_epochs": epochs[Purpose.RACE],
+        "confirm_epochs": epochs[Purpose.CONFIRM],
+    }
+    found = confirmation(run)
+    if found.n:
+        low, high = wilson_interval(found.improved, found.n)
+        figures |= {
+            "confirmed_n": found.n,
+            "confirmed_improved": found.improved,
+            "confirmed_improved_rate": found.improved / found.n,
+            "confirmed_improved_low": low,
+            "confirmed_improved_high": high,
+        }
+    return figures | {
+        "confirmed_best_accuracy": found.best_accuracy,
+        "confirmed_best_gain": found.best_gain,
+        "top10_error": found.error,
+        "top10_error_baselines": found.error_baselines,
+    }
+
+
 def _spent(cycles: Sequence[CycleSummary], stage: Stage) -> float | None:
-    """Return the seconds that cycles took for a stage; None for the study without one."""
-    if stage is Stage.study:
+    """Return the seconds that cycles took for a stage; None for one that is in no cycle."""
+    if stage in (Stage.confirm, Stage.study):
         return None
     return math.fsum(cycle.seconds.get(stage, 0.0) for cycle in cycles)
 
@@ -211,6 +273,11 @@ def count_verdicts(attempts: Iterable[Attempt]) -> dict[str, int]:
     for attempt in attempts:
         counts[attempt.verdict.value] += 1
     return counts
+
+
+def _comparable(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return those that trained for one epoch and no longer."""
+    return [attempt for attempt in attempts if is_valid(attempt) and not attempt.overworked]
 
 
 def _infrastructure_failures(attempts: Iterable[Attempt]) -> int:

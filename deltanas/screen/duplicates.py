@@ -5,6 +5,14 @@ from __future__ import annotations
 from deltanas.source import fingerprint
 
 
+def tree_of(code: str) -> str | None:
+    """Return the fingerprint of a network, or None where its code does not parse."""
+    try:
+        return fingerprint(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 class Duplicates:
     """Known networks by fingerprint. A fingerprint keeps the id that it was first added with."""
 

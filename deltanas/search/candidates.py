@@ -52,7 +52,7 @@ class Candidates:
         similarity = outcome.novelty if isinstance(outcome, Refused) else None
         if evaluation and evaluation.proxy_accuracy is not None and not reused:
             similarity = self.memory.similarity(slot, outcome.code, evaluation.graph)
-        return judge(
+        row = judge(
             slot,
             proposal,
             outcome,
@@ -66,11 +66,28 @@ class Candidates:
             loop=Loop(self.config.trainer.loop),
             count_tokens=self.proposer.count_tokens,
         )
+        return replace(row, admitted=False) if self.config.confirm.race else row
+
+    def may_race(self, slot: Slot, row: Attempt) -> bool:
+        """Tell whether a row looks better than its parent and is as new as the pool asks for."""
+        novel = self.config.novelty.gate is NoveltyGate.off or self.memory.is_novel(row.novelty)
+        sound = not (row.degenerate or row.overworked or row.reused_from)
+        return novel and sound and row.gain is not None and row.gain > 0
+
+    def is_new(self, slot: Slot, row: Attempt) -> bool:
+        """Tell whether a row is as new as the pool asks for, now that others joined."""
+        if self.config.novelty.gate is NoveltyGate.off:
+            return True
+        return self.memory.is_novel(self.memory.similarity(slot, row.code, row.graph))
 
     def joining(self, slot: Slot, row: Attempt) -> Baseline | None:
         """Return the baseline that an admitted candidate becomes, where the pool may grow."""
         if not (row.admitted and self.config.protocol.grow_pool):
             return None
+        return self.as_baseline(slot, row)
+
+    def as_baseline(self, slot: Slot, row: Attempt) -> Baseline:
+        """Return the network of a row as a baseline."""
         return replace(
             slot.baseline,
             baseline_id=row.attempt_id,

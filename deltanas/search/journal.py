@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Baseline, CycleSummary, Origin, Proposal, UsedBaseline
+from deltanas.records import (
+    Attempt,
+    Baseline,
+    CycleSummary,
+    Origin,
+    Proposal,
+    Purpose,
+    Retraining,
+    UsedBaseline,
+)
 from deltanas.search.judging import proposal_of
 
 
@@ -33,8 +42,22 @@ class Journal(Protocol):
         """Return what a finished cycle came to."""
         ...
 
+    def retraining(
+        self, dataset: str, name: str, purpose: Purpose, number: int
+    ) -> Retraining | None:
+        """Return how a network did under a fresh seed."""
+        ...
+
     def add_row(self, row: Attempt, joins: Baseline | None) -> None:
         """Store a row and, at once with it, the baseline that it becomes."""
+        ...
+
+    def admit(self, row: Attempt, joins: Baseline | None) -> None:
+        """Store that a stored row won its race; nothing happens where that is known."""
+        ...
+
+    def add_retraining(self, again: Retraining) -> None:
+        """Store how a network did under a fresh seed."""
         ...
 
     def add_baseline(self, used: UsedBaseline) -> None:
@@ -56,6 +79,10 @@ class RunJournal:
             (used.dataset, used.baseline.baseline_id): used for used in store.baselines()
         }
         self._cycles = {summary.cycle: summary for summary in store.cycles()}
+        self._again = {
+            (again.dataset, again.network_id, again.purpose, again.number): again
+            for again in store.retrainings()
+        }
 
     def reply(self, slot: str) -> Proposal | None:
         """Return what was answered for a slot."""
@@ -74,19 +101,25 @@ class RunJournal:
         """Return what a finished cycle came to."""
         return self._cycles.get(cycle)
 
+    def retraining(
+        self, dataset: str, name: str, purpose: Purpose, number: int
+    ) -> Retraining | None:
+        """Return how a network did under a fresh seed."""
+        return self._again.get((dataset, name, purpose, number))
+
     def add_row(self, row: Attempt, joins: Baseline | None) -> None:
         """Store a row and the baseline that it becomes, in one transaction."""
-        used = None
-        if joins is not None:
-            used = UsedBaseline(
-                baseline=joins,
-                dataset=row.dataset,
-                origin=Origin.ADMITTED,
-                verdict=row.verdict,
-                first_epoch_accuracy=row.first_epoch_accuracy,
-                graph=row.graph,
-            )
-        self._store.append(row, used)
+        self._store.append(row, _used(row, joins))
+
+    def admit(self, row: Attempt, joins: Baseline | None) -> None:
+        """Store that a row won its race, and the baseline that it becomes, in one transaction."""
+        known = self._rows.get(row.attempt_id)
+        if known is None or not known.admitted:
+            self._store.admit(row.attempt_id, _used(row, joins))
+
+    def add_retraining(self, again: Retraining) -> None:
+        """Store how a network did under a fresh seed."""
+        self._store.add_retraining(again)
 
     def add_baseline(self, used: UsedBaseline) -> None:
         """Store how a baseline did."""
@@ -95,6 +128,19 @@ class RunJournal:
     def add_cycle(self, summary: CycleSummary) -> None:
         """Store a finished cycle."""
         self._store.add_cycle(summary)
+
+
+def _used(row: Attempt, joins: Baseline | None) -> UsedBaseline | None:
+    if joins is None:
+        return None
+    return UsedBaseline(
+        baseline=joins,
+        dataset=row.dataset,
+        origin=Origin.ADMITTED,
+        verdict=row.verdict,
+        first_epoch_accuracy=row.first_epoch_accuracy,
+        graph=row.graph,
+    )
 
 
 class ReplayJournal(RunJournal):

@@ -98,6 +98,8 @@ def judge(
         loop=loop,
         overworked=evaluation is not None and evaluation.overworked,
         graph=evaluation.graph if evaluation else None,
+        repairs=slot.repairs,
+        writer=proposal.writer,
     )
 
 
@@ -166,6 +168,7 @@ def proposal_of(row: Attempt) -> Proposal:
         seconds=row.seconds_generate,
         seed=row.seed,
         truncated=row.verdict is Verdict.TRUNCATED,
+        writer=row.writer,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deltanas.config.choices import Corpus, Curation, Generation
 from deltanas.config.schema import Config
-from deltanas.propose.prompt import render_answer
+from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.records import Attempt, CycleSummary, Slot, derive_seed
 from deltanas.tune.curation import Pair, curate, draw, split
 from deltanas.tune.tuner import Tuner, TuneResult
@@ -42,12 +42,15 @@ class Lessons:
             answer = render_answer(self.config.template(), slot.baseline, row.code, whole=whole)
             if not answer:
                 continue
+            asked = row.prompt  # operators were asked nothing, and repairs about a failure
+            if row.repairs or not asked:
+                asked = render_prompt(self.config.template(), slot.baseline, row.dataset)
             pair = Pair(
                 pair_id=row.attempt_id,
                 baseline_id=row.parent_id,
                 family=row.family,
                 dataset=row.dataset,
-                prompt=row.prompt,
+                prompt=asked,
                 answer=answer,
                 gain=row.gain,
             )

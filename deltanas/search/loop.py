@@ -9,7 +9,6 @@ from itertools import chain
 from deltanas.config.choices import NoveltyGate, NoveltyMeasure
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.propose.proposer import Proposer
 from deltanas.records import (
     Attempt,
     Candidate,
@@ -17,18 +16,18 @@ from deltanas.records import (
     Evaluation,
     Proposal,
     Refused,
-    Request,
     Slot,
     Stage,
-    derive_seed,
 )
 from deltanas.report.metrics import summarise_cycle
+from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates
 from deltanas.search.graphs import checks, without_known_graphs
 from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
 from deltanas.search.memory import Memory
+from deltanas.search.race import Race
 from deltanas.search.slots import SearchError, Slots
 from deltanas.search.stages import Stages
 
@@ -39,9 +38,10 @@ class Search:
 
     config: Config
     slots: Slots
-    proposer: Proposer
+    asking: Asking
     candidates: Candidates
     executor: Executor
+    race: Race
     lessons: Lessons
     memory: Memory
     journal: Journal
@@ -49,18 +49,27 @@ class Search:
 
     def cycles(self) -> Iterator[CycleSummary]:
         """Walk the cycles; yield the summary of each when its rows are stored."""
+        self.slots.survey()
         for cycle in range(self.config.protocol.cycles):
             summary = self._cycle(cycle)
             self.stages.bars.end_cycle(summary)
             yield summary
 
     def _cycle(self, cycle: int) -> CycleSummary:
-        slots = self.slots.choose(cycle)
         finished = self.journal.cycle(cycle)
-        if finished and not all(self.journal.row(slot.name) for slot in slots):
-            raise SearchError(f"cycle {cycle} is stored as finished, and rows of it are missing")
-        proposals = self._proposals(cycle, slots)
-        rows = sorted(self._rows(cycle, slots, proposals), key=lambda row: row.slot)
+        slots: list[Slot] = []
+        rows: list[Attempt] = []
+        turn = self.slots.choose(cycle)
+        while turn:
+            if finished and not all(self.journal.row(slot.name) for slot in turn):
+                raise SearchError(
+                    f"cycle {cycle} is stored as finished, and rows of it are missing"
+                )
+            replies = self.asking.replies(turn)
+            made = sorted(self._rows(cycle, turn, replies), key=lambda row: row.slot)
+            slots, rows = slots + turn, rows + made
+            turn = self.asking.repairs(turn, made)
+        rows = self.race.run(cycle, slots, rows)
         with self.stages.show(Stage.tune, f"cycle {cycle}: tune"):
             self.lessons.collect(slots, rows)
             if finished:
@@ -80,24 +89,11 @@ class Search:
         self.journal.add_cycle(summary)
         return summary
 
-    def _proposals(self, cycle: int, slots: Sequence[Slot]) -> list[Proposal]:
-        """Return a reply for every slot; where one is unknown, all are asked for again."""
-        known = [self.journal.reply(slot.name) for slot in slots]
-        asked: list[Proposal] = []
-        if None in known:
-            title = f"cycle {cycle}: generate"
-            with self.stages.show(Stage.generate, title, len(slots)) as advance:
-                seeds = [derive_seed(self.config.seed, cycle, slot.number) for slot in slots]
-                requests = [Request(slot=s, seed=n) for s, n in zip(slots, seeds, strict=True)]
-                asked = self.proposer.propose(requests, advance)
-        return [reply or asked[number] for number, reply in enumerate(known)]
-
     def _rows(
-        self, cycle: int, slots: Sequence[Slot], proposals: Sequence[Proposal]
+        self, cycle: int, slots: Sequence[Slot], replies: Mapping[str, Proposal]
     ) -> Iterator[Attempt]:
         """Yield one row per slot as soon as it is known and stored: set by set, then by slot."""
         rows = {slot.name: row for slot in slots if (row := self.journal.row(slot.name))}
-        replies = dict(zip((slot.name for slot in slots), proposals, strict=True))
         with self.stages.count(Stage.screen):
             new = [slot for slot in slots if slot.name not in rows]
             outcomes = {
@@ -150,6 +146,8 @@ class Search:
                 f"{row.attempt_id} is stored as an edit of {row.parent_id}, and this search"
                 f" would edit {slot.baseline.baseline_id}; the archive is not what it was"
             )
-        self.memory.add_row(slot, row, self.candidates.joining(slot, row))
+        self.memory.add_row(slot, row)
+        if row.admitted and not self.config.confirm.race:
+            self.memory.join(slot, row, self.candidates.joining(slot, row))
         self.slots.selectors[slot.dataset].observe(slot, row)
         return row

@@ -13,6 +13,7 @@ from deltanas.config.choices import (
     ArchiveName,
     Decoding,
     Generation,
+    ParentChoice,
     ProposerKind,
     TrackerMode,
     TrackerName,
@@ -21,11 +22,12 @@ from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.evaluate.executor import ExecutorPerSet, LocalExecutor
 from deltanas.evaluate.images.image_data import ImageData, ImageSet
+from deltanas.propose.mixed import MixedProposer
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.records import Baseline
 from deltanas.report.console import TaskProgress, say
 from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
-from deltanas.search.parents import Balanced, Selector
+from deltanas.search.parents import Aging, Balanced, Bandit, Selector, Strength, Tournament
 from deltanas.tune.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -130,8 +132,8 @@ def open_llm(config: Config) -> TransformersLLM:
 
 def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any] | None]:
     """Return who writes deltas, what teaches it (None: nothing) and what identifies its LLM."""
-    if config.proposer is ProposerKind.random_edit:
-        return RandomEditProposer(), None, None
+    if config.proposer.name is ProposerKind.random_edit:
+        return _mixed(config, RandomEditProposer()), None, None
     llm = open_llm(config)
     whole = config.generation is Generation.full
     proposer = LLMProposer(
@@ -139,12 +141,21 @@ def open_proposer(config: Config) -> tuple[Proposer, Tuner | None, dict[str, Any
         template=config.template(),
         locked=config.decoding is Decoding.locked and not whole,
         lock_names=config.llm.lock_names,
+        repair_template=config.llm.repair_prompt if config.repair.turns else "",
+        examples=config.prompt.examples,
+        replacement=config.llm.replacement,
     )
     described = llm.describe()
     if not config.lora.enabled:
-        return proposer, None, described
+        return _mixed(config, proposer), None, described
     tuner = llm.tuner(lambda network, tokenizer: _tuner(config, network, tokenizer))
-    return proposer, tuner, described
+    return _mixed(config, proposer), tuner, described
+
+
+def _mixed(config: Config, main: Proposer) -> Proposer:
+    """Return the proposer, which leaves a share of the slots to operators where one is set."""
+    share = config.proposer.operators
+    return MixedProposer(main, share=share) if share else main
 
 
 def lora_settings(config: Config) -> LoraSettings:
@@ -178,9 +189,17 @@ def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
     )
 
 
-def open_selector() -> Selector:
-    """Return what chooses the parents of a data set."""
-    return Balanced()
+def open_selector(config: Config, strength: Strength) -> Selector:
+    """Return what chooses parents on a data set, on which `strength` is known."""
+    match config.parents:
+        case ParentChoice.balanced:
+            return Balanced()
+        case ParentChoice.tournament:
+            return Tournament(strength)
+        case ParentChoice.bandit:
+            return Bandit(strength)
+        case ParentChoice.aging:
+            return Aging(strength)
 
 
 def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:

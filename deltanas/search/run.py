@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +65,12 @@ def _walk(run: Opened, began: float, console: Console) -> bool:
             for summary in run.search.cycles():
                 run.tracker.log_cycle(summary)
                 run.store.set_meta("wall_seconds", time.perf_counter() - began)
-            run.study.run()
+            with _booked(run, "seconds_start"):
+                pass  # since the last cycle that was made
+            with _booked(run, "seconds_confirm"):
+                run.confirm.run()
+            with _booked(run, "seconds_study"):
+                run.study.run()
         interrupted = False
     except KeyboardInterrupt:
         run.search.executor.close()
@@ -70,6 +78,15 @@ def _walk(run: Opened, began: float, console: Console) -> bool:
         interrupted = True
     run.store.set_meta("wall_seconds", time.perf_counter() - began)
     return interrupted
+
+
+@contextmanager
+def _booked(run: Opened, key: str) -> Iterator[None]:
+    """Add the time that passed since it was last taken to a duration of the run."""
+    try:
+        yield
+    finally:
+        run.store.add_seconds(key, math.fsum(run.search.stages.clock.take().values()))
 
 
 def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> Summary:
@@ -87,8 +104,10 @@ def _conclude(config: Config, run: Opened, directory: Path, console: Console) ->
         wall_seconds=run.store.meta("wall_seconds"),
         seconds={
             Stage.start: run.store.meta("seconds_start"),
+            Stage.confirm: run.store.meta("seconds_confirm"),
             Stage.study: run.store.meta("seconds_study"),
         },
+        mends=config.repair.turns > 0,
     )
     write_summary(directory / "summary.json", summary)
     write_text(directory / "report.html", run_page(held, summary))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from deltanas.archive.sampling import sample_baselines
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.propose.proposer import Proposer
@@ -62,6 +64,20 @@ class Slots:
             for number, name in enumerate(turns)
         ]
 
+    def survey(self) -> None:
+        """Score `protocol.survey` baselines of every data set before any is chosen."""
+        for dataset in list(self.memory.pools):
+            pool = self.memory.pools[dataset]
+            rng = random.Random(derive_seed(self.config.seed, "survey", dataset))
+            drawn = sample_baselines(
+                pool,
+                min(self.config.protocol.survey, len(pool)),
+                rng,
+                fits=partial(self._fits, dataset),
+            )
+            self._measure("survey", dataset, drawn)
+            self._drop_failed(dataset, drawn)
+
     def _parents(self, cycle: int, dataset: str, wanted: int) -> list[Baseline]:
         """Return baselines that train; those that do not leave the pool, and others are drawn."""
         rng = random.Random(derive_seed(self.config.seed, cycle, "baselines", dataset))
@@ -71,11 +87,10 @@ class Slots:
                 self.memory.pools[dataset],
                 wanted - len(chosen),
                 rng,
-                lambda baseline: self.proposer.fits(baseline, dataset),
+                partial(self._fits, dataset),
             )
-            self._measure(cycle, dataset, drawn)
-            proxies = {b.baseline_id: self.memory.proxy(dataset, b.baseline_id) for b in drawn}
-            self.memory.drop(dataset, (name for name, proxy in proxies.items() if proxy is None))
+            self._measure(f"cycle {cycle}: baselines", dataset, drawn)
+            proxies = self._drop_failed(dataset, drawn)
             if not self.memory.pools[dataset]:
                 raise SearchError(
                     f"no baseline of the archive trains on {dataset} within the limits of"
@@ -85,7 +100,16 @@ class Slots:
             chosen += [baseline for baseline in scored if baseline.proxy_accuracy is not None]
         return chosen
 
-    def _measure(self, cycle: int, dataset: str, baselines: Sequence[Baseline]) -> None:
+    def _fits(self, dataset: str, baseline: Baseline) -> bool:
+        return self.proposer.fits(baseline, dataset)
+
+    def _drop_failed(self, dataset: str, baselines: Sequence[Baseline]) -> dict[str, float | None]:
+        """Take out of the pool what did not train; return the proxy accuracies by name."""
+        proxies = {b.baseline_id: self.memory.proxy(dataset, b.baseline_id) for b in baselines}
+        self.memory.drop(dataset, (name for name, proxy in proxies.items() if proxy is None))
+        return proxies
+
+    def _measure(self, title: str, dataset: str, baselines: Sequence[Baseline]) -> None:
         """Score the baselines that have no score yet: the journal answers before the jail."""
         scores = self.memory.scores
         new = {b.baseline_id: b for b in baselines if (dataset, b.baseline_id) not in scores}
@@ -100,7 +124,6 @@ class Slots:
             if name not in known
         ]
         found: dict[str, Evaluation] = {}
-        title = f"cycle {cycle}: baselines"
         with self.stages.show(Stage.baselines, title, len(jobs)) as advance:
             for evaluation in self.executor.map(jobs):
                 found[evaluation.job_id] = _usable(evaluation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,21 +25,7 @@ class Study:
     stages: Stages
 
     def run(self) -> None:
-        """Train the finalists and the repeats, and store how they ended and what that took."""
-        before = math.fsum(self.stages.clock.take().values())  # since the last cycle that was made
-        self.store.add_seconds("seconds_start", before)
-        try:
-            self._run()
-        except KeyboardInterrupt:
-            self._book()
-            raise
-        self._book()
-
-    def _book(self) -> None:
-        spent = math.fsum(self.stages.clock.take().values())
-        self.store.add_seconds("seconds_study", spent)
-
-    def _run(self) -> None:
+        """Train the finalists and the repeats, and store how they ended."""
         protocol = self.config.protocol
         rows = {
             attempt.attempt_id: attempt

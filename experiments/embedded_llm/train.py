@@ -83,7 +83,8 @@ def tokenize(line: str, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
     examples = []
-    for task, answers in (("delta", row["deltas"]), ("network", [row.get("network")])):
+    edited = row.get("task", "delta")  # edit_outcomes has others
+    for task, answers in ((edited, row["deltas"]), ("network", [row.get("network")])):
         prompt = ids(f"{USER}{task}\n{row['prompt']}{ASSISTANT}")
         tokens = [ids(f"{answer}{END}") for answer in answers if answer]
         fitting = [each for each in tokens if len(prompt) + len(each) <= MAX_TOKENS]
@@ -286,6 +287,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, nargs="+")
     parser.add_argument("--minutes", type=float, default=104.0, help="of the whole training")
     parser.add_argument("--pause", type=float, default=math.inf, help="stop here, to go on later")
+    parser.add_argument("--start", type=Path, help="folder of a trained LLM to go on from")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--batch-tokens", type=int, default=6000)
@@ -294,7 +296,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     lightning.seed_everything(1)
     folder: Path = options.output / "llm"
-    if folder.exists():
+    if options.start:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.start)
+        tokenizer.save_pretrained(folder)
+    elif folder.exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     else:
         tokenizer = train_tokenizer(corpus_texts(options.corpus[0]))
@@ -314,6 +319,8 @@ def main() -> None:
         bos_token_id=None,
     )
     module = EmbeddedLLM(config, lr=options.lr, minutes=options.minutes, pause=options.pause)
+    if options.start:
+        module.llm = LlamaForCausalLM.from_pretrained(options.start, dtype=torch.float32)
     trainer = lightning.Trainer(
         max_epochs=-1,
         accelerator="auto",

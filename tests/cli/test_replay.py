@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from deltanas.cli.replay import main
+from deltanas.cli.search import resume
 from deltanas.record.store import RunStore
+from tests.run_fixtures import make_older
 
 pytestmark = pytest.mark.timeout(900)  # a search and two replays, on a machine that may be busy
 
@@ -44,7 +47,8 @@ def change(directory: Path, *statements: str) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return search(tmp_path_factory.mktemp("replay") / "run", "ablation=random_edit", *SMALL)
+    directory = tmp_path_factory.mktemp("replay") / "run"
+    return search(directory, "ablation=random_edit", "confirm.race=2", *SMALL)
 
 
 def test_a_run_replays_alike_and_stays_as_it_was(
@@ -55,10 +59,38 @@ def test_a_run_replays_alike_and_stays_as_it_was(
     assert contents(finished) == before
     shown = capsys.readouterr().out.splitlines()
     assert shown[-1] == "6 of 6 attempts replay alike"
+    raced = re.fullmatch(r"(\d+) of (\d+) retrainings replay alike", shown[-2])
+    assert raced
+    assert raced[1] == raced[2] != "0"
     assert any(line.startswith("cycle 1  ") for line in shown)
 
 
-def test_what_was_falsified_in_an_unfinished_run_is_found(
+def make_old(run: Path) -> None:
+    """Make a run one from before `proposer` was a group, and before some settings came."""
+    with RunStore(run / "run.sqlite") as store:
+        config = store.meta("config")
+        name = config.pop("proposer")["name"]
+        del config["repair"], config["prompt"], config["llm"]["repair_prompt"]
+        store.set_meta("config", {**config, "proposer": name})
+    make_older(run / "run.sqlite")
+
+
+def test_a_run_from_before_the_group_proposer_goes_on(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    change(
+        run,
+        "DELETE FROM cycles WHERE cycle = 1",
+        "DELETE FROM attempts WHERE attempt_id = 'c01-s001'",
+        "UPDATE meta SET value = 'false' WHERE key = 'finished'",
+    )
+    make_old(run)
+    resume(run)
+    with RunStore(run / "run.sqlite") as store, RunStore(finished / "run.sqlite") as whole:
+        codes = [[row.code for row in each.attempts()] for each in (store, whole)]
+        assert codes[0] == codes[1]
+
+
+def test_what_was_falsified_in_an_old_unfinished_run_is_found(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
@@ -69,6 +101,7 @@ def test_what_was_falsified_in_an_unfinished_run_is_found(
         "UPDATE attempts SET proxy_accuracy = 0.125 WHERE attempt_id = 'c00-s000'",
         "UPDATE attempts SET reply = 'no' WHERE attempt_id = 'c01-s001'",
     )
+    make_old(run)
     assert main([str(run)]) == 1
     *shown, last = capsys.readouterr().out.splitlines()
     found = [line.split()[:3] for line in shown]

@@ -7,13 +7,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from deltanas.cli.run_folders import RunFolderError, find_runs, read_run
+from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
 from deltanas.records import FinishedRun, LostRun, State
+from deltanas.report.comparison.grouping import group_runs
+from tests.run_fixtures import make_older
 
 WriteRun = Callable[..., Path]
 
@@ -158,3 +162,22 @@ def test_a_finished_run_brings_its_cycles_and_settings(
     assert isinstance(run, FinishedRun)
     assert len(run.cycles) == 2
     assert run.settings["llm.name"] == "tiny"
+
+
+def test_a_run_from_before_a_setting_is_one_group_with_a_run_that_leaves_it_alone(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    configurations = [asdict(Config()) for _ in range(3)]
+    configurations[0]["proposer"] = "llm"  # as it was up to version 5, without options
+    del configurations[0]["repair"], configurations[0]["prompt"]
+    configurations[2]["proposer"]["operators"] = 0.5
+    for number, config in enumerate(configurations):
+        directory = write_run(tmp_path / str(number), seed=number)
+        with RunStore(directory / "run.sqlite") as store:
+            store.set_meta("config", config)
+    make_older(tmp_path / "0" / "run.sqlite")
+    groups = group_runs([read_run(path) for path in find_runs([tmp_path])])
+    assert [(len(group.runs), group.key.variant) for group in groups] == [
+        (2, "operators=0.0"),
+        (1, "operators=0.5"),
+    ]

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from deltanas.archive.builtin_archive import BuiltinArchive
-from deltanas.llm import attention
+from deltanas.llm import answers as growing
 from deltanas.llm.decoding import Decoder, Work
 from deltanas.llm.local import TransformersLLM
 from deltanas.llm.locked import Locks, grammar_tokenizer
@@ -130,7 +130,7 @@ def test_choices_after_forced_tokens_are_distributed_as_before(embedded: Transfo
 def test_a_batch_with_siblings_and_alike_starts_answers_as_each_alone(
     embedded: TransformersLLM, monkeypatch: pytest.MonkeyPatch, padding: float
 ):
-    monkeypatch.setitem(attention.PADDING, "cpu", padding)
+    monkeypatch.setitem(growing.PADDING, "cpu", padding)
     first, second = asked(embedded, 2)[0]
     alike = [*first[:20], *second[20:]]
     prompts = [second, first, alike, first, second[:30]]

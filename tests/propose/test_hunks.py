@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltanas.propose.hunks import Excerpt, UnplacedHunkError, compact_delta, number_hunks
+from deltanas.propose.hunks import (
+    Excerpt,
+    UnplacedHunkError,
+    compact_delta,
+    number_hunks,
+    without_numbers,
+)
 from deltanas.screen import apply_delta
 
 LINES = st.lists(st.sampled_from([f"a{i} = {i}" for i in range(6)]), min_size=1, max_size=14)
@@ -29,7 +35,9 @@ def test_a_numbered_compact_delta_gives_the_edited_source(before: list[str], aft
     if old == new:
         assert delta == ""
     else:
-        assert apply_delta(old, number_hunks(view(old), delta)) == new
+        numbered = number_hunks(view(old), delta)
+        assert apply_delta(old, numbered) == new
+        assert without_numbers(numbered) == delta
 
 
 def test_a_repeated_line_gets_the_context_that_makes_it_unique():

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from deltanas.records import (
     Stage,
     Verdict,
 )
+from tests.run_fixtures import VERSION_5, make_older
 from tests.run_fixtures import used as as_used
 
 MakeAttempt = Callable[..., Attempt]
@@ -186,14 +186,6 @@ def test_a_baseline_that_failed_says_why(tmp_path: Path, baseline: Baseline) -> 
             store.add_baseline(as_used(replace(baseline, baseline_id="b"), verdict=Verdict.SHAPE))
 
 
-VERSION_5 = """
-DROP TABLE retrainings;
-ALTER TABLE attempts DROP COLUMN graph;
-ALTER TABLE baselines DROP COLUMN graph;
-ALTER TABLE attempts DROP COLUMN repairs;
-ALTER TABLE attempts DROP COLUMN writer;
-UPDATE meta SET value = '5' WHERE key = 'schema_version';
-"""
 VERSION_4 = """
 DROP TABLE baselines; DROP TABLE cycles;
 CREATE TABLE baselines (
@@ -226,15 +218,18 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
     file = tmp_path / "run.sqlite"
     with RunStore(file) as store:
         store.append(make_attempt())
-        store.set_meta("config", {"executor": {"name": "local", "device": "cpu"}})
+        executor = {"name": "local", "device": "cpu"}
+        store.set_meta("config", {"executor": executor, "proposer": "random_edit"})
     recipe = json.dumps(asdict(baseline.recipe))
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(VERSION_5 + VERSION_4.replace("{recipe}", recipe))
+    make_older(file, VERSION_5 + VERSION_4.replace("{recipe}", recipe))
     before = file.read_bytes()
     with RunStore(file, read_only=read_only) as store:
         run = store.read()
     assert run.attempts == (make_attempt(),)
-    assert run.meta["config"] == {"executor": {"device": "cpu"}}
+    assert run.meta["config"] == {
+        "executor": {"device": "cpu"},
+        "proposer": {"name": "random_edit"},
+    }
     good, bad = run.baselines
     assert (good.verdict, good.baseline.proxy_accuracy, good.reason) == (Verdict.TRAINED, 0.5, "")
     assert (bad.verdict, bad.baseline.proxy_accuracy) == (None, None)
@@ -255,12 +250,14 @@ def test_a_file_of_version_5_is_read_and_takes_what_is_new(
     used = as_used(baseline)
     with RunStore(file) as store:
         store.append(make_attempt(), used)
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(VERSION_5)
+        store.set_meta("config", {"proposer": "llm", "seed": 3})
+    make_older(file)
     with RunStore(file, read_only=read_only) as store:
         run = store.read()
         assert (run.attempts, run.baselines) == ((make_attempt(),), (used,))
+        assert store.meta("config") == {"proposer": {"name": "llm"}, "seed": 3}
     with RunStore(file) as store:
+        assert store.meta("config") == {"proposer": {"name": "llm"}, "seed": 3}
         store.add_retraining(AGAIN)
         assert store.retrainings() == [AGAIN]
 

@@ -26,7 +26,7 @@ def test_the_table_shows_every_cycle_and_headline(
     assert "2/4" in rows["0"]
     assert "1.500 → 1.250" in rows["0"]
     assert "1.250 → 1.500 undone" in rows["1"]
-    assert rows["2"].split() == ["2", "0/0", "0", "–", "–", "–", "–", "–"]
+    assert rows["2"].split() == ["2", "0/0", "0", "0", "–", "–", "–", "–", "–"]
     assert "62.5 %" in rows["Valid"]
     assert "0.80" in rows["Spearman"]
     assert "1 min 30 s" in rows["Time"]

@@ -36,6 +36,21 @@ KEYS = [
     "valid_rate_excl_infra",
     "useful_rate",
     "infrastructure_failures",
+    "distinct_valid",
+    "distinct_rate",
+    "confirmed_n",
+    "confirmed_improved",
+    "confirmed_improved_rate",
+    "confirmed_improved_low",
+    "confirmed_improved_high",
+    "confirmed_best_accuracy",
+    "confirmed_best_gain",
+    "top10_error",
+    "top10_error_baselines",
+    "race_epochs",
+    "confirm_epochs",
+    "repairs",
+    "valid_at_repair",
     "mean_first_epoch_accuracy",
     "best_first_epoch_accuracy",
     "mean_gain",
@@ -56,8 +71,10 @@ KEYS = [
     "seconds_generate",
     "seconds_screen",
     "seconds_evaluate",
+    "seconds_race",
     "seconds_tune",
     "seconds_record",
+    "seconds_confirm",
     "seconds_study",
     "verdicts",
 ]
@@ -125,6 +142,17 @@ def test_summary_follows_the_definitions(summary: Summary) -> None:
         "valid_rate_excl_infra": 5 / 7,
         "useful_rate": 2 / 8,
         "infrastructure_failures": 1,
+        "distinct_valid": 4,  # one of the five stands on the score of another
+        "distinct_rate": 4 / 8,
+        "confirmed_n": 2,
+        "confirmed_improved": 1,
+        "confirmed_improved_rate": 0.5,
+        "confirmed_best_accuracy": (0.75 + 0.875) / 2 - 0.125,
+        "confirmed_best_gain": (0.75 + 0.875 - 0.375 - 0.5) / 2,
+        "top10_error": 1 - ((0.75 + 0.875 + 0.5 + 0.625) / 4 - 0.125),
+        "top10_error_baselines": 1 - ((0.375 + 0.5) / 2 - 0.125),
+        "race_epochs": 0,
+        "confirm_epochs": 8,
         "mean_first_epoch_accuracy": (0.5 + 0.1 + 0.875 + 0.5 + 0.5) / 5,
         "best_first_epoch_accuracy": 0.875,
         "mean_gain": (0.125 * 4 - 0.3) / 5,
@@ -166,7 +194,8 @@ def test_what_was_not_measured_is_none(make_attempt: Callable[..., Attempt]) -> 
             seconds={},
         )
         assert summary.valid_rate == rate
-        unmeasured = [key for key in KEYS[16:27] if summary.flat()[key] is not None]
+        first = KEYS.index("mean_first_epoch_accuracy")
+        unmeasured = [key for key in KEYS[first : first + 11] if summary.flat()[key] is not None]
         assert unmeasured == []
         assert summary.spearman_n == 0
 

@@ -139,6 +139,21 @@ def test_rows_do_not_depend_on_where_a_run_was_killed_or_on_which_job_ends_first
         assert run(whole.told[:length], reversed_order).told == whole.told, length
 
 
+def test_the_first_of_a_graph_may_win_a_race_and_the_second_is_not_raced() -> None:
+    executor = InlineExecutor(alike=10)
+    config = by_graph(cycles=1, candidates=3)
+    config.confirm.race = 2
+    search = searching(
+        config, executor=executor, answer=in_order(80, 85, 90), pool=[baseline("one", 30)]
+    )
+    walked(search)
+    assert [one.baseline_id for one in search.memory.pools["digits"]] == [
+        "one",
+        "c00-s000",
+        "c00-s002",
+    ]
+
+
 def test_without_the_measure_nothing_is_traced() -> None:
     executor = InlineExecutor()
     rows = walked(searching(configured(), executor=executor))

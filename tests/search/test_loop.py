@@ -11,6 +11,7 @@ import pytest
 from deltanas.config.choices import Corpus, NoveltyGate
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
+from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Thresholds
@@ -53,6 +54,7 @@ def searching(
     config: Config,
     *,
     answer: Callable[[Request], str] = by_seed,
+    proposer: Proposer | None = None,
     journal: ListJournal | None = None,
     executor: InlineExecutor | None = None,
     tuner: ListTuner | None = None,
@@ -66,7 +68,7 @@ def searching(
         config=config,
         thresholds={name: Thresholds(majority_rate=0.15, gate=gate) for name in sets},
         pools={name: list(pool) for name in sets},
-        proposer=ScriptedProposer(answer),
+        proposer=proposer or ScriptedProposer(answer),
         lessons=lessons,
         executor=executor or InlineExecutor(),
         journal=journal or ListJournal(),
@@ -312,13 +314,16 @@ def rounds(request: Request) -> str:
     return f"```python\n{network(width)}```\n"
 
 
+NO_LLM = ("random_edit", "evolution")
+
+
 @pytest.mark.parametrize("ablation", options("ablation"))
 def test_every_ablation_walks_the_loop(ablation: str, tmp_path: Path) -> None:
     config = composed(
         f"ablation={ablation}", *["archive=lemur"] * (ablation == "cumulative_corpus")
     )
     config.protocol.cycles, config.protocol.candidates = 2, 6
-    tuner = ListTuner() if config.lora.enabled and ablation != "random_edit" else None
+    tuner = ListTuner() if config.lora.enabled and ablation not in NO_LLM else None
     rows = walked(searching(config, answer=rounds, tuner=tuner, directory=tmp_path))
     assert len(rows) == 12
     whole = ablation == "full_generation"  # takes whole networks, which even slots answer with
@@ -327,8 +332,8 @@ def test_every_ablation_walks_the_loop(ablation: str, tmp_path: Path) -> None:
         assert (row.verdict in (Verdict.TRAINED, Verdict.NO_OP)) is taken
         assert (row.verdict is Verdict.NO_DELTA) is not taken
     assert any(row.verdict is Verdict.TRAINED for row in rows)
-    differs = ablation in ("no_novelty", "tree_novelty", "graph_novelty")
-    assert any(row.admitted for row in rows) is differs
+    growing = ("no_novelty", "tree_novelty", "graph_novelty", "evolution")
+    assert any(row.admitted for row in rows) is (ablation in growing)
     if tuner is not None:
         assert tuner.learned == 2
 

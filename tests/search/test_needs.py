@@ -10,7 +10,7 @@ import pytest
 
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
-from deltanas.llm import attention, loading
+from deltanas.llm import answers, loading
 from deltanas.llm.decoding import Decoder
 from deltanas.llm.loading import LLMError
 from deltanas.llm.local import TransformersLLM
@@ -118,7 +118,7 @@ def test_greedy_replies_are_those_of_transformers(
 ):
     import torch
 
-    monkeypatch.setitem(attention.PADDING, "cpu", padding)
+    monkeypatch.setitem(answers.PADDING, "cpu", padding)
     llm = open_llm(configured(family, toys, "llm.temperature=1e-5"))
     prompts = [llm.tokenizer.encode(text) for text in ("x = 1", "x = 1\ny", "y = 2", "x = 1")]
     decoder = Decoder(llm.network, ends=llm.ends, longest=12)

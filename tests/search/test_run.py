@@ -14,11 +14,14 @@ import pytest
 from rich.console import Console
 
 from deltanas.config.schema import Config
-from deltanas.evaluate import SickMachineError
+from deltanas.evaluate import Jailing, SickMachineError
+from deltanas.evaluate.jail.tiers import Tier
 from deltanas.record.store import RunStore
 from deltanas.records import Job
 from deltanas.report.console import CycleProgress
 from deltanas.search import run as module
+from deltanas.search.confirm import Confirm
+from deltanas.search.describing import describe_machine
 from deltanas.search.journal import RunJournal
 from deltanas.search.opening import Opened
 from deltanas.search.run import run_search
@@ -61,8 +64,10 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             with RunStore(directory / "run.sqlite") as store:
                 search = searching(config, journal=RunJournal(store), executor=executor)
                 study = Study(config=config, store=store, executor=executor, stages=search.stages)
+                fresh, memory = search.race.fresh, search.memory
                 yield Opened(
                     search=search,
+                    confirm=Confirm(config=config, store=store, fresh=fresh, memory=memory),
                     study=study,
                     store=store,
                     tracker=tracker,
@@ -143,3 +148,29 @@ def test_the_tracker_is_finished_once_however_a_run_ends(
     assert [word for word in tracker.told if word.startswith("finish")] == [
         "finish" if isinstance(ending, KeyboardInterrupt) else "finish, broken"
     ]
+
+
+def test_what_a_run_began_with_stays_known_when_it_goes_on_elsewhere(tmp_path: Path) -> None:
+    class Elsewhere(InlineExecutor):
+        def __init__(self, tier: Tier) -> None:
+            super().__init__()
+            self.tier = tier
+
+        def jailings(self) -> tuple[Jailing, ...]:
+            return (
+                Jailing(
+                    tier=self.tier, landlock=7, seccomp=True, identity=1, kernel="x", machine="x"
+                ),
+            )
+
+    with RunStore(tmp_path / "run.sqlite") as store:
+        describe_machine(store, Elsewhere(Tier.STRONG), {"model": "a"})
+        began = store.read().meta
+        describe_machine(store, Elsewhere(Tier.STRONG), {"model": "a"})
+        assert store.read().meta == began
+        describe_machine(store, Elsewhere(Tier.WEAK), {"model": "a"})
+        after = store.read().meta
+    assert {key: after[key] for key in began} == began
+    (resumed,) = after["resumed"]
+    ((key, jail),) = resumed.items()
+    assert (key, jail["tier"]) == ("jail", "weak")

@@ -29,7 +29,7 @@ from deltanas.evaluate.images.image_data import (
     ShowProgress,
     stratified_mask,
 )
-from deltanas.evaluate.images.source import PARTS, Dataset, Part, Source
+from deltanas.evaluate.images.source import Dataset, Part, Source
 
 FORMAT = 2  # of the folder; a new number makes every set be decoded anew
 VALIDATION_SHARE = 0.1  # of the official training images
@@ -57,18 +57,18 @@ def load_source(
     if not folder.is_dir():
         _decode(source, root, size, folder, progress or (lambda what, done, total: None))
     pixels, labels = _open(folder, source, size)
-    count = len(labels["train"])
-    val = stratified_mask(labels["train"], round(VALIDATION_SHARE * count), seed)
+    count = len(labels[Part.TRAIN])
+    val = stratified_mask(labels[Part.TRAIN], round(VALIDATION_SHARE * count), seed)
     rows = np.arange(len(pixels), dtype=np.int64)
     return ImageData(
         name=source.name,
         pixels=pixels,
         train_rows=rows[:count][~val],
-        train_labels=labels["train"][~val],
+        train_labels=labels[Part.TRAIN][~val],
         val_rows=rows[:count][val],
-        val_labels=labels["train"][val],
+        val_labels=labels[Part.TRAIN][val],
         test_rows=rows[count:],
-        test_labels=labels["test"],
+        test_labels=labels[Part.TEST],
         num_classes=source.num_classes,
         mean=tuple(255 * value for value in source.mean),
         std=tuple(255 * value for value in source.std),
@@ -94,7 +94,7 @@ def _open(folder: Path, source: Source, size: int) -> tuple[Images, dict[Part, L
     """Map the images, copy-on-write, and read the labels. Raises DatasetError."""
     try:
         pixels = np.load(folder / IMAGES, mmap_mode="c")
-        labels = {part: np.load(folder / f"{part}_labels.npy") for part in PARTS}
+        labels = {part: np.load(folder / f"{part}_labels.npy") for part in Part}
     except (OSError, ValueError, EOFError) as error:
         raise DatasetError(
             f"{folder} is damaged ({error}); delete it, and the next run decodes"

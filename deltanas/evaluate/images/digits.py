@@ -7,7 +7,13 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
-from deltanas.evaluate.images.image_data import DatasetError, ImageData, in_memory, stratified_mask
+from deltanas.evaluate.images.image_data import (
+    DatasetError,
+    ImageData,
+    Split,
+    in_memory,
+    stratified_mask,
+)
 
 IMAGE_SIZE = 8  # pixels
 VALIDATION = 300  # of the 1,437 digits that are not in the test split
@@ -42,9 +48,9 @@ def load_digits(seed: int, image_size: int | None = None) -> ImageData:
     return in_memory(
         "digits",
         {
-            "train": (images[~val], targets[~val]),
-            "val": (images[val_order], targets[val_order]),
-            "test": (grey[test_order], labels[test_order]),
+            Split.TRAIN: (images[~val], targets[~val]),
+            Split.VAL: (images[val_order], targets[val_order]),
+            Split.TEST: (grey[test_order], labels[test_order]),
         },
         num_classes=10,
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,18 @@ from deltanas.records import UserError
 Images = NDArray[np.uint8]  # (N, C, S, S)
 Labels = NDArray[np.int64]  # (N,), in [0, num_classes)
 Rows = NDArray[np.int64]  # (N,), positions in an array of images
-Split = Literal["train", "val", "test"]
 # what is done, steps so far, steps in all (0: unknown)
 ShowProgress = Callable[[str, int, int], None]
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _BLOCK = 4096  # images that are looked at together
+
+
+class Split(StrEnum):
+    """What networks are trained on, selected by, and reported on."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
 
 
 class DatasetError(UserError):
@@ -59,9 +65,9 @@ class ImageData:
                 f"{self.name}: images are {self.pixels.dtype} of shape {shape}; "
                 "they must be uint8 of shape (N, C, S, S)"
             )
-        for split in SPLITS:
+        for split in Split:
             self._check(split, self.rows(split), self.labels(split))
-        times = np.bincount(np.concatenate([self.rows(split) for split in SPLITS]))
+        times = np.bincount(np.concatenate([self.rows(split) for split in Split]))
         if times.max() > 1:
             raise DatasetError(
                 f"{self.name}: {(times > 1).sum()} images are in more than one split; "
@@ -107,7 +113,11 @@ class ImageData:
 
     def rows(self, split: Split) -> Rows:
         """Return where in `pixels` the images of one split are, (n,) int64."""
-        return {"train": self.train_rows, "val": self.val_rows, "test": self.test_rows}[split]
+        return {
+            Split.TRAIN: self.train_rows,
+            Split.VAL: self.val_rows,
+            Split.TEST: self.test_rows,
+        }[split]
 
     def images(self, split: Split) -> Images:
         """Return a copy of the images of one split, (n, C, S, S) uint8."""
@@ -115,9 +125,11 @@ class ImageData:
 
     def labels(self, split: Split) -> Labels:
         """Return the labels of one split, (n,) int64."""
-        return {"train": self.train_labels, "val": self.val_labels, "test": self.test_labels}[
-            split
-        ]
+        return {
+            Split.TRAIN: self.train_labels,
+            Split.VAL: self.val_labels,
+            Split.TEST: self.test_labels,
+        }[split]
 
     def majority_rate(self, split: Split) -> float:
         """Return the accuracy of always answering the most frequent class of this split."""
@@ -152,23 +164,23 @@ def in_memory(
     num_classes: int,
 ) -> ImageData:
     """Return an image set from the images and labels of every split. Raises DatasetError."""
-    shapes = {split: parts[split][0].shape for split in SPLITS}
+    shapes = {split: parts[split][0].shape for split in Split}
     if len({shape[1:] for shape in shapes.values()}) > 1:
         raise DatasetError(
             f"{name}: images have the shapes {shapes}; "
             "every split must have (N, C, S, S) with the same C and S"
         )
-    ends = np.cumsum([shapes[split][0] for split in SPLITS])
+    ends = np.cumsum([shapes[split][0] for split in Split])
     train, val, test = np.split(np.arange(ends[-1], dtype=np.int64), ends[:-1])
     return ImageData(
         name=name,
-        pixels=np.concatenate([parts[split][0] for split in SPLITS]),
+        pixels=np.concatenate([parts[split][0] for split in Split]),
         train_rows=train,
-        train_labels=parts["train"][1],
+        train_labels=parts[Split.TRAIN][1],
         val_rows=val,
-        val_labels=parts["val"][1],
+        val_labels=parts[Split.VAL][1],
         test_rows=test,
-        test_labels=parts["test"][1],
+        test_labels=parts[Split.TEST][1],
         num_classes=num_classes,
     )
 
@@ -179,7 +191,7 @@ def blank_data(*, image_size: int, channels: int, num_classes: int) -> ImageData
     labels = np.arange(num_classes, dtype=np.int64)
     return in_memory(
         f"blank{image_size}x{image_size}x{channels}",
-        dict.fromkeys(SPLITS, (images, labels)),
+        dict.fromkeys(Split, (images, labels)),
         num_classes=num_classes,
     )
 

@@ -10,14 +10,20 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from deltanas.evaluate.images.image_data import DatasetError, ShowProgress
 
-Part = Literal["train", "test"]
-PARTS: tuple[Part, ...] = ("train", "test")
+
+class Part(StrEnum):
+    """What a data set's own files are split into."""
+
+    TRAIN = "train"
+    TEST = "test"
+
 
 SILENCE_S = 30.0  # after which a server that says nothing counts as out of reach
 _UNREACHABLE: tuple[type[Exception], ...] = (
@@ -90,7 +96,7 @@ class Source:
         if self.missing(root, image_size):
             self._download(root, image_size, progress)
         parts: dict[Part, Dataset] = {}
-        for part in PARTS:
+        for part in Part:
             try:
                 parts[part] = self.make(root, part, image_size, transform=transform)
             except _UNREADABLE as error:
@@ -119,7 +125,7 @@ class Source:
         progress(f"download {self.title} to {root}", 0, 0)
         try:
             with _impatience():
-                for part in PARTS:
+                for part in Part:
                     self.make(root, part, image_size, download=True)
         except _unreachable() as error:
             reason = " ".join(str(error).split()) or type(error).__name__

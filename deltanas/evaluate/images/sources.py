@@ -28,7 +28,7 @@ def imagenette_folder(image_size: int) -> str:
 def _make_flagged(kind: str, root: Path, part: Part, image_size: int, **options: Any) -> Dataset:
     from torchvision import datasets
 
-    made: Dataset = getattr(datasets, kind)(root, train=part == "train", **options)
+    made: Dataset = getattr(datasets, kind)(root, train=part is Part.TRAIN, **options)
     return made
 
 
@@ -43,7 +43,7 @@ def _make_imagenette(root: Path, part: Part, image_size: int, **options: Any) ->
     from torchvision import datasets
 
     _, dash, pixels = imagenette_folder(image_size).partition("-")
-    official = "train" if part == "train" else "val"
+    official = "train" if part is Part.TRAIN else "val"
     made: Dataset = datasets.Imagenette(
         root, official, f"{pixels}px" if dash else "full", **options
     )
@@ -80,7 +80,7 @@ _ALL = (
         image_size=32,
         channels=3,
         num_classes=10,
-        counts={"train": 50_000, "test": 10_000},
+        counts={Part.TRAIN: 50_000, Part.TEST: 10_000},
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
     ),
@@ -93,7 +93,7 @@ _ALL = (
         image_size=32,
         channels=3,
         num_classes=100,
-        counts={"train": 50_000, "test": 10_000},
+        counts={Part.TRAIN: 50_000, Part.TEST: 10_000},
         mean=(0.5071, 0.4867, 0.4408),
         std=(0.2675, 0.2565, 0.2761),
     ),
@@ -112,7 +112,7 @@ _ALL = (
         image_size=28,
         channels=1,
         num_classes=10,
-        counts={"train": 60_000, "test": 10_000},
+        counts={Part.TRAIN: 60_000, Part.TEST: 10_000},
         mean=(0.1307,),
         std=(0.3081,),
     ),
@@ -125,7 +125,7 @@ _ALL = (
         image_size=32,
         channels=3,
         num_classes=10,
-        counts={"train": 73_257, "test": 26_032},
+        counts={Part.TRAIN: 73_257, Part.TEST: 26_032},
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
     ),
@@ -138,7 +138,7 @@ _ALL = (
         image_size=64,
         channels=3,
         num_classes=10,
-        counts={"train": 9_469, "test": 3_925},
+        counts={Part.TRAIN: 9_469, Part.TEST: 3_925},
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
     ),
@@ -161,7 +161,7 @@ _ALL = (
         image_size=64,
         channels=3,
         num_classes=2,
-        counts={"train": 162_770, "test": 19_962},
+        counts={Part.TRAIN: 162_770, Part.TEST: 19_962},
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
     ),

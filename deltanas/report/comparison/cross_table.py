@@ -72,5 +72,5 @@ def _all_datasets(found: Sequence[Group | None]) -> list[Cell]:
         return []
     if len(groups) < len(found):
         return [Cell(BLANK)]
-    valid, attempted = sum(g.valid for g in groups), sum(g.attempted for g in groups)
-    return [figure(ratio(valid, attempted), rate, f"{valid}/{attempted}")]
+    valid, asked = sum(g.valid for g in groups), sum(g.first_attempts for g in groups)
+    return [figure(ratio(valid, asked), rate, f"{valid}/{asked}")]

@@ -66,34 +66,40 @@ class Group:
         return sum(run.summary.attempted for run in self.runs)
 
     @property
+    def first_attempts(self) -> int:
+        """Attempts of all seeds that mend no other one."""
+        return sum(run.summary.first_attempts for run in self.runs)
+
+    @property
     def valid(self) -> int:
-        """Valid attempts of all seeds."""
+        """Valid first attempts of all seeds."""
         return sum(run.summary.valid for run in self.runs)
 
     @property
     def valid_rate(self) -> float | None:
-        """Share of valid attempts among those of all seeds."""
-        return ratio(self.valid, self.attempted)
+        """Share of valid ones among the first attempts of all seeds."""
+        return ratio(self.valid, self.first_attempts)
 
     @property
     def valid_interval(self) -> tuple[float | None, float | None]:
         """Wilson's 95 % interval of the pooled rate: attempts count as independent."""
-        return wilson_interval(self.valid, self.attempted) if self.attempted else (None, None)
+        asked = self.first_attempts
+        return wilson_interval(self.valid, asked) if asked else (None, None)
 
     @property
     def valid_rate_excl_infra(self) -> float | None:
         """The pooled rate without infrastructure failures in its denominator."""
         failures = self.total("infrastructure_failures")
-        return None if failures is None else ratio(self.valid, self.attempted - int(failures))
+        return None if failures is None else ratio(self.valid, self.first_attempts - int(failures))
 
     @property
     def useful_rate(self) -> float | None:
-        """Share of useful attempts among those of all seeds."""
+        """Share of useful ones among the first attempts of all seeds."""
         counted = [run.summary for run in self.runs if run.summary.attempted]
-        useful = [s.useful_rate * s.attempted for s in counted if s.useful_rate is not None]
+        useful = [s.useful_rate * s.first_attempts for s in counted if s.useful_rate is not None]
         if len(useful) < len(counted):
             return None
-        return ratio(round(math.fsum(useful)), self.attempted)
+        return ratio(round(math.fsum(useful)), self.first_attempts)
 
     @property
     def best_accuracy(self) -> float | None:

@@ -17,7 +17,7 @@ from torchvision import transforms
 
 from deltanas.evaluate import DatasetError, ImageData, load_data
 from deltanas.evaluate.images import sources
-from deltanas.evaluate.images.image_data import SPLITS
+from deltanas.evaluate.images.image_data import Split
 from deltanas.evaluate.images.source import Source
 from deltanas.evaluate.images.sources import SOURCES, imagenette_folder
 from tests.evaluate.images.miniatures import (
@@ -60,8 +60,8 @@ def test_every_image_keeps_its_label(name: str, load: Load) -> None:
     channels = 1 if name == "mnist" else 3
     assert data.pixels.shape == (TRAIN + TEST, channels, SIZES[name], SIZES[name])
     assert (data.name, data.num_classes) == (name, classes)
-    assert [len(data.labels(split)) for split in SPLITS] == [TRAIN - 4, 4, TEST]
-    for split in SPLITS:
+    assert [len(data.labels(split)) for split in Split] == [TRAIN - 4, 4, TEST]
+    for split in Split:
         levels = np.array([level(label) for label in data.labels(split)])
         images = data.images(split).astype(int)
         assert (abs(images - levels[:, None, None, None]) <= 2).all()  # JPEG rounds

@@ -49,6 +49,16 @@ def test_student_interval_is_that_of_a_table() -> None:
     assert found.high == pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4)
 
 
+def test_repairs_are_in_no_pooled_rate(make_run: MakeRun) -> None:
+    figures = {"attempted": 12, "repairs": 4, "valid": 4, "useful_rate": 0.25}
+    runs = [make_run(seed, infrastructure_failures=1, **figures) for seed in (1, 2)]
+    (group,) = group_runs(runs)
+    assert (group.attempted, group.first_attempts, group.valid) == (24, 16, 8)
+    assert (group.valid_rate, group.useful_rate) == (0.5, 0.25)
+    assert group.valid_interval == wilson_interval(8, 16)
+    assert group.valid_rate_excl_infra == 8 / 14
+
+
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5]])
 def test_seeds_that_do_not_differ_have_no_interval(values: list[float]) -> None:
     found = spread(values)
@@ -163,7 +173,7 @@ def test_without_full_generation_there_is_no_such_reduction(make_run: MakeRun) -
 
 
 def test_one_seed_shows_no_figure_over_seeds(make_run: MakeRun) -> None:
-    validity = tables(group_runs([make_run()]))[0]
+    validity = tables(group_runs([make_run()]))[1]
     shown = {
         head.title: cell.text
         for head, cell in zip(validity.heads, validity.rows[0].cells, strict=True)
@@ -187,3 +197,17 @@ def test_llm_by_dataset_pools_only_complete_rows(make_run: MakeRun) -> None:
     assert cells["tiny"][1].startswith("37.5 / ")
     assert cells["tiny"][2] == "50.0"
     assert cells["qwen"][1:] == ["–", "–"]
+
+
+def test_confirmed_improvements_are_pooled_over_seeds(make_run: MakeRun) -> None:
+    runs = [
+        make_run(seed=seed, confirmed_n=10, confirmed_improved=improved, top10_error=0.05 * seed)
+        for seed, improved in ((1, 3), (2, 5))
+    ]
+    found = tables(group_runs(runs))[0]
+    shown = {head.title: cell for head, cell in zip(found.heads, found.rows[0].cells, strict=True)}
+    assert found.title == "What was found"
+    assert (shown["improved, %"].text, shown["improved, %"].note) == ("40.0", "21.9–61.3")
+    assert (shown["error, %"].text, shown["error, %"].note) == ("7.5", "5.0–10.0")
+    (none,) = tables(group_runs([make_run(confirmed_n=None)]))[0].rows
+    assert none.cells[2].text == "–"

@@ -1,0 +1,135 @@
+"""What a run's file tells of itself besides its rows, and what the terminal says at its start."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deltanas.config.ranges import ConfigError
+from deltanas.config.schema import Config
+from deltanas.evaluate.executor import Executor
+from deltanas.evaluate.images.image_data import ImageData, Split
+from deltanas.record.store import RunStore
+from deltanas.records import Baseline
+from deltanas.report.console import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PACKAGES = (  # whose versions a run records
+    *("deltanas", "torch", "lightning", "transformers", "peft"),
+    *("llguidance", "wandb", "datasketch"),
+)
+
+
+def settings_of(config: Config, store: RunStore, directory: Path) -> dict[str, Any]:
+    """Return the configuration as plain values, which must be those of the run, if any.
+
+    Settings that came later than the run have the value that stands for how it was before.
+    """
+    plain: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    held = store.meta("config")
+    if held is not None and _completed(held) != plain:
+        raise ConfigError(
+            f"{directory} holds a run of another configuration; resume={directory} goes on"
+            " with that one, and hydra.run.dir names another directory for a new one"
+        )
+    return dict(plain)
+
+
+def _completed(held: dict[str, Any]) -> Any:
+    """Return a run's settings with the defaults of those that it lacks; None if some are gone."""
+    try:
+        known = OmegaConf.merge(OmegaConf.structured(Config), held)
+    except OmegaConfBaseException:
+        return None
+    return OmegaConf.to_container(known, enum_to_str=True)
+
+
+def describe(store: RunStore, run_id: str, config: Any) -> None:
+    """Store what identifies a new run: its settings, command and versions."""
+    if store.meta("run_id") is not None:
+        return  # a run that goes on
+    store.set_meta("run_id", run_id)
+    store.set_meta("config", config)
+    store.set_meta("command", sys.argv[1:])
+
+
+def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | None) -> None:
+    """Store what a run is made with: versions, jail, and LLM.
+
+    Where a run goes on with anything else, what is different is added to `resumed`, and what it
+    began with stays.
+    """
+    found: dict[str, Any] = {
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in PACKAGES},
+        "jail": asdict(executor.jailings()[0]),
+        "llm": llm,
+    }
+    if store.meta("versions") is None:
+        for key, value in found.items():
+            store.set_meta(key, value)
+        return
+    other = {key: value for key, value in found.items() if store.meta(key) != value}
+    if other:
+        store.set_meta("resumed", [*(store.meta("resumed") or ()), other])
+
+
+def describe_rooms(
+    store: RunStore,
+    data: Mapping[str, ImageData],
+    pools: Mapping[str, list[Baseline]],
+    fit: Mapping[str, list[Baseline]],
+) -> None:
+    """Store what a reader of the run, or a replay without its LLM, cannot find out."""
+    unfit = {
+        name: sorted({b.baseline_id for b in pool} - {b.baseline_id for b in fit[name]})
+        for name, pool in pools.items()
+    }
+    known, used = (sum(map(len, each.values())) for each in (pools, fit))
+    rates = {
+        name: {split: one.majority_rate(split) for split in Split} for name, one in data.items()
+    }
+    store.set_meta("unfit", unfit)
+    store.set_meta("majority_rate", rates)
+    store.set_meta("baselines", {"used": used, "left_out": known - used})
+
+
+def announce(
+    console: Console,
+    config: Config,
+    archive: str,
+    pools: Mapping[str, list[Baseline]],
+    fit: Mapping[str, list[Baseline]],
+    executor: Executor,
+    left_out: Mapping[str, int],
+) -> None:
+    """Print what is searched on, with what, behind which walls."""
+    known, used = (sum(map(len, each.values())) for each in (pools, fit))
+    say(
+        console,
+        f"deltanas: {config.protocol.cycles} cycles x {config.protocol.candidates} candidates,"
+        f" llm={config.writer()} dataset={config.dataset.name} archive={archive}"
+        f" ({used} of {known} baselines fit) ablation={config.ablation}",
+    )
+    attempts = config.protocol.cycles * config.protocol.candidates
+    for name in ("sample", "best"):
+        if (asked := getattr(config.confirm, name)) > attempts:
+            say(
+                console,
+                f"confirm.{name}={asked} is more than the {attempts} attempts of this run; what"
+                " they find is confirmed, and the intervals are wider",
+            )
+    for jailing in executor.jailings():
+        say(console, str(jailing))
+    if left_out:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        say(console, f"left out of the archive: {counts}")
