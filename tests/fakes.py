@@ -102,10 +102,14 @@ class ScriptedProposer:
 
 
 class InlineExecutor:
-    """Takes a network's width for its accuracy; widths of 100 and more diverge."""
+    """Takes a network's width for its accuracy; widths of 100 and more diverge.
 
-    def __init__(self, order: Callable[[list[Job]], list[Job]] = list) -> None:
+    Networks have equal graphs where their widths are equal when divided by `alike`.
+    """
+
+    def __init__(self, order: Callable[[list[Job]], list[Job]] = list, *, alike: int = 1) -> None:
         self.order, self.jobs, self.closed = order, [], False  # jobs in the order they came
+        self.alike = alike
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
         found = list(jobs)
@@ -115,18 +119,22 @@ class InlineExecutor:
 
     def evaluate(self, job: Job) -> Evaluation:
         width = width_of(job.code)
-        if width >= 100:
-            return Evaluation(job_id=job.job_id, verdict=Verdict.DIVERGED, reason="NaN")
-        accuracy = width / 100
+        graph = f"{width // self.alike:032x}" if job.trace else None
+        if width >= 100 and job.epochs:
+            return Evaluation(
+                job_id=job.job_id, verdict=Verdict.DIVERGED, reason="NaN", graph=graph
+            )
+        accuracy = width / 100 if job.epochs else None
         return Evaluation(
             job_id=job.job_id,
             verdict=Verdict.TRAINED,
             proxy_accuracy=accuracy,
             first_epoch_accuracy=accuracy,
             test_accuracy=accuracy,
-            curve=(accuracy,) * job.epochs,
+            curve=(width / 100,) * job.epochs,
             parameters=width,
             macs=width,
+            graph=graph,
         )
 
     def jailings(self) -> tuple[Jailing, ...]:

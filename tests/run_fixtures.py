@@ -248,6 +248,7 @@ def write_run(summary: Summary) -> Callable[..., Path]:
 VERSION_5 = """
 DROP TABLE retrainings;
 ALTER TABLE attempts DROP COLUMN graph;
+ALTER TABLE baselines DROP COLUMN graph;
 ALTER TABLE attempts DROP COLUMN repairs;
 ALTER TABLE attempts DROP COLUMN writer;
 ALTER TABLE cycles DROP COLUMN distinct_valid;

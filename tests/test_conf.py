@@ -64,12 +64,14 @@ CHANGES = {  # the one thing that each ablation changes, and how it is called
     "evolution": {"proposer.name", "parents", "novelty.gate"},  # another algorithm
     "free_decoding": {"decoding"},
     "full_generation": {"generation"},
+    "graph_novelty": {"novelty.measure"},
     "no_lora": {"lora.enabled"},
     "no_novelty": {"novelty.gate"},
     "none": set(),
     "random_edit": {"proposer.name"},
     "random_pairs": {"lora.curation"},
     "small_context": {"llm.context"},
+    "tree_novelty": {"novelty.measure"},
 }
 
 

@@ -43,6 +43,21 @@ class NoveltyGate(StrEnum):
     off = "off"
 
 
+class NoveltyMeasure(StrEnum):
+    """By what networks are alike."""
+
+    text = "text"  # MinHash-Jaccard of the source's characters (paper)
+    tree = "tree"  # the same of the nodes of the architecture's syntax tree
+    graph = "graph"  # alike only where both compute the same: the traced network's hash
+
+
+class Admission(StrEnum):
+    """How good a new network must be to join the pool."""
+
+    gate = "gate"  # not below the data set's gate (paper)
+    gain = "gain"  # that, or better than its parent
+
+
 class Corpus(StrEnum):
     """Which pairs the LLM is tuned on."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from deltanas.config.choices import (
+    Admission,
     ArchiveName,
     Corpus,
     Curation,
@@ -21,6 +22,7 @@ from deltanas.config.choices import (
     Generation,
     JailChoice,
     NoveltyGate,
+    NoveltyMeasure,
     Objective,
     ParentChoice,
     ProposerKind,
@@ -155,12 +157,14 @@ class ConfirmConfig:
 
 @dataclass
 class NoveltyConfig:
-    """MinHash-Jaccard similarity to every known network (paper: 256, 10 characters, 0.90)."""
+    """What is new: by MinHash-Jaccard (paper: 256, 10 characters, 0.90), or by graph."""
 
+    measure: NoveltyMeasure = NoveltyMeasure.text
     gate: NoveltyGate = NoveltyGate.admission
-    threshold: float = bounded(0.90, 0.0, 1.0)  # novel below it
+    admit: Admission = Admission.gate  # where confirm.race does not decide
+    threshold: float = bounded(0.90, 0.0, 1.0)  # novel below it; a graph is known or not
     permutations: int = bounded(256, 16)
-    shingle: int = bounded(10, 1)  # characters
+    shingle: int = bounded(10, 1)  # characters, or nodes of trees
 
 
 @dataclass

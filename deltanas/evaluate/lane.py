@@ -61,6 +61,7 @@ class Lane:
             job_id=job.job_id,
             verdict=Verdict.INFRASTRUCTURE,
             reason=f"none of {TRIES} workers could tell: {'; '.join(faults)}",
+            graph=job.checked.graph if job.checked else None,
         )
 
     def close(self) -> None:
@@ -74,7 +75,7 @@ class Lane:
 
         What training did to a process, or what it says of itself afterwards, changes no size.
         """
-        checked = self._run(replace(job, epochs=0))
+        checked = job.checked or self._run(replace(job, epochs=0))
         if not job.epochs or checked.verdict is not Verdict.TRAINED:
             return checked
         trained = self._trained(job)
@@ -82,6 +83,7 @@ class Lane:
             trained,
             parameters=checked.parameters,
             macs=checked.macs,
+            graph=checked.graph,
             seconds=checked.seconds + trained.seconds,
             cpu_seconds=(checked.cpu_seconds or 0.0) + (trained.cpu_seconds or 0.0),
             memory_bytes=max(checked.memory_bytes or 0, trained.memory_bytes or 0),
@@ -118,7 +120,8 @@ class Lane:
         return score(job, report, output, self._data, self._limits)
 
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
-        nameless = asdict(replace(job, job_id="", canary=""))  # no network knows a canary's job
+        # no network knows a canary's job
+        nameless = asdict(replace(job, job_id="", canary="", checked=None))
         connection.settimeout(GRACE_S)
         connection.sendall(frame(nameless))
         deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
@@ -139,5 +142,5 @@ def canary_of(job: Job) -> Job:
     """
     name, epochs = f"{job.job_id} canary", min(job.epochs, 1)
     if job.canary:
-        return replace(job, job_id=name, code=job.canary, canary="", epochs=epochs)
+        return replace(job, job_id=name, code=job.canary, canary="", epochs=epochs, checked=None)
     return Job(job_id=name, code=TINY, recipe=TINY_RECIPE, dataset=job.dataset, epochs=epochs)

@@ -7,6 +7,7 @@ Its account of itself (verdict of a failure, reason, sizes) is kept within bound
 from __future__ import annotations
 
 import json
+import re
 import signal
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from deltanas.records import Evaluation, Job, Verdict
 REASON_CAP = 300  # characters
 ROUNDING = 0.02  # of a row's largest logit: far above what another order of sums changes
 MOVED = 0.01  # share of the rows that may
+_GRAPH = re.compile("[0-9a-f]{32}")
 _CHILD_VERDICTS = frozenset(  # what a child may say of itself
     {
         Verdict.SYNTAX,
@@ -55,15 +57,16 @@ class _Header:
     reason: str
     parameters: int | None = None
     macs: int | None = None
+    graph: str | None = None
 
 
 def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limits) -> Evaluation:
     """Return the evaluation of a job from the worker's report and the child's raw answer.
 
-    Parameters and multiply-accumulates are taken from a check, never from a process that trained;
-    they are the check's own count, held to the limits only.
+    Parameters, multiply-accumulates and the graph's hash are taken from a check, never from a
+    process that trained; they are the check's own word, held to limits and form only.
     """
-    header, payload = _split(output, limits, counts=not job.epochs)
+    header, payload = _split(output, job, limits)
     curve: tuple[float, ...] = ()
     tested: list[float] = []
     batch_dependent = False
@@ -100,6 +103,7 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
         batch_dependent=batch_dependent,
         parameters=header.parameters,
         macs=header.macs,
+        graph=header.graph,
         seconds=report.seconds,
         cpu_seconds=report.cpu_seconds,
         memory_bytes=report.memory_bytes,
@@ -142,8 +146,9 @@ def _signal_name(number: int) -> str:
     return known.get(number, f"signal {number}")
 
 
-def _split(output: bytes, limits: Limits, *, counts: bool) -> tuple[_Header | None, bytes]:
+def _split(output: bytes, job: Job, limits: Limits) -> tuple[_Header | None, bytes]:
     """Return the header, every field checked, and the bytes after it; None for anything else."""
+    counts = not job.epochs
     size = int.from_bytes(output[:LENGTH], "big")
     text, payload = output[LENGTH : LENGTH + size], output[LENGTH + size :]
     if not 0 < size <= HEADER_CAP or len(text) < size:
@@ -155,6 +160,7 @@ def _split(output: bytes, limits: Limits, *, counts: bool) -> tuple[_Header | No
             reason=str(claimed["reason"])[:REASON_CAP],
             parameters=claimed.get("parameters") if counts else None,
             macs=claimed.get("macs") if counts else None,
+            graph=claimed.get("graph") if counts and job.trace else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, b""
@@ -164,7 +170,10 @@ def _split(output: bytes, limits: Limits, *, counts: bool) -> tuple[_Header | No
         or (type(value) is int and 0 <= value <= most)
         for value, most in sizes
     )
-    return (header, payload) if honest else (None, b"")
+    named = header.graph is None or (
+        isinstance(header.graph, str) and _GRAPH.fullmatch(header.graph) is not None
+    )
+    return (header, payload) if honest and named else (None, b"")
 
 
 def _logits(job: Job, payload: bytes, data: ImageData) -> _Logits | None:

@@ -44,7 +44,7 @@ from deltanas.records import Job
 
 TRIAL_S = 300.0  # wall time of a trial in the jail, which takes a moment; busy machines are slow
 _TRAINING = Job(job_id="warm-up", code=TINY, recipe=replace(TINY_RECIPE, batch=4))
-_CHECK = replace(_TRAINING, epochs=0)
+_CHECK = replace(_TRAINING, epochs=0, trace=True)
 _IMPORTS = (  # of 10,482 LEMUR networks, besides torch itself, numpy and the standard library
     "torchvision",
     "torchvision.models",

@@ -21,6 +21,8 @@ def upgrade(
     """
     if found == 4:
         _from_version_4(connection, tables)
+    else:
+        _replace(connection, "baselines", tables["baselines"], {"graph": "NULL"})
     _rewrite_config(connection)
     _replace(connection, "cycles", tables["cycles"], {"distinct_valid": "NULL"})
     new = {"graph": "NULL", "repairs": "NULL", "writer": "''"}
@@ -45,6 +47,7 @@ def _from_version_4(connection: sqlite3.Connection, tables: Mapping[str, str]) -
         {
             "verdict": "CASE WHEN proxy_accuracy IS NULL THEN NULL ELSE 'trained' END",
             "reason": f"CASE WHEN proxy_accuracy IS NULL THEN '{UNTOLD}' ELSE '' END",
+            "graph": "NULL",
         },
     )
     new = {"seconds": f"by_stage({columns})", "distinct_valid": "NULL"}

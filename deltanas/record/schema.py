@@ -41,7 +41,7 @@ _BASELINES = """CREATE TABLE baselines (
   baseline_id TEXT NOT NULL, dataset TEXT NOT NULL, family TEXT NOT NULL, code TEXT NOT NULL,
   recipe TEXT NOT NULL, parent_id TEXT, proxy_accuracy REAL, first_epoch_accuracy REAL,
   source TEXT NOT NULL CHECK (source IN ('archive', 'admitted')),
-  verdict TEXT, reason TEXT NOT NULL,
+  verdict TEXT, reason TEXT NOT NULL, graph TEXT,
   PRIMARY KEY (baseline_id, dataset),
   CHECK (verdict = 'trained' OR proxy_accuracy IS NULL)) STRICT"""
 
@@ -70,12 +70,13 @@ def baseline_row(used: UsedBaseline) -> tuple[Cell, ...]:
         used.origin.value,
         None if used.verdict is None else used.verdict.value,
         used.reason,
+        used.graph,
     )
 
 
 def used_baseline(row: Sequence[Any]) -> UsedBaseline:
     """Return the baseline of a row."""
-    name, dataset, family, code, recipe, parent, proxy, first, source, verdict, reason = row
+    name, dataset, family, code, recipe, parent, proxy, first, source, verdict, reason, graph = row
     found = json.loads(recipe)
     return UsedBaseline(
         baseline=Baseline(
@@ -91,4 +92,5 @@ def used_baseline(row: Sequence[Any]) -> UsedBaseline:
         verdict=None if verdict is None else Verdict(verdict),
         reason=reason,
         first_epoch_accuracy=first,
+        graph=graph,
     )

@@ -59,6 +59,7 @@ class UsedBaseline:
     verdict: Verdict | None  # None: the version that made the run did not tell
     reason: str = ""  # one sentence with the values at fault; empty when trained
     first_epoch_accuracy: float | None = None  # test split; reported, never selected on
+    graph: str | None = None  # hash of the traced network; None: not traced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,8 @@ class Job:
     precision: Precision = Precision.float32
     channels_last: bool = False  # memory format of images and weights
     canary: str = ""  # a network that trained under this recipe before; empty: none is known
+    trace: bool = False  # tell the hash of the network's graph
+    checked: Evaluation | None = None  # by a job without epochs before; None: it is checked first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,7 @@ class Evaluation:
     overworked: bool = False  # its own loop took more CPU time than the epochs asked for do
     parameters: int | None = None
     macs: int | None = None  # multiply-accumulates of one forward pass of one image
+    graph: str | None = None  # its own word on what it computes, as a hash; None: not traced
     seconds: float = 0.0  # wall time in the worker
     cpu_seconds: float | None = None
     memory_bytes: int | None = None  # peak resident set of the child

@@ -41,17 +41,17 @@ class Attempt:
     gain: float | None = None  # proxy accuracy minus the parent's, same recipe and seed
     parameters: int | None = None
     macs: int | None = None
-    novelty: float | None = None  # highest MinHash-Jaccard to any known network; None: not asked
+    novelty: float | None = None  # highest similarity to any known network; None: not asked
     # not better than always answering the majority class, or batch_dependent, or overworked
     degenerate: bool = False
-    admitted: bool = False  # novel and above the gate: joins the pool of baselines
+    admitted: bool = False  # novel and good enough: joins the pool of baselines
     reused_from: str | None = None  # attempt or baseline whose score stands, as the AST is equal
     family: str = ""
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     loop: Loop = Loop.trusted  # of the run
     overworked: bool = False  # in its own loop it learned for longer than it was asked to
-    graph: str | None = None  # hash of the traced network; None: not traced
+    graph: str | None = None  # the hash that it claims of its traced network; None: not traced
     repairs: str | None = None  # the attempt that this one was to mend
     writer: str = ""  # who wrote the delta; empty: the version that made the run did not tell
 

@@ -116,6 +116,7 @@ def _baselines(baselines: Sequence[UsedBaseline]) -> dict[str, Fields]:
             "verdict": used.verdict,
             "reason": used.reason,
             "first_epoch_accuracy": used.first_epoch_accuracy,
+            "graph": used.graph,
         }
         for used in baselines
     }

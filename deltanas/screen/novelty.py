@@ -8,6 +8,7 @@ import numpy as np
 from datasketch.minhash import MinHash
 from numpy.typing import NDArray
 
+from deltanas.screen.trees import tree_shingles
 from deltanas.source import strip_comments
 
 # The default of datasketch 2; named, since datasketch 1 draws other permutations for a seed.
@@ -19,14 +20,20 @@ _BLOCK = 32  # permutations at a time: 0.5 MB for 4,000 shingles, which a core's
 class NoveltyIndex:
     """Signatures of the known networks, each of which a new network is compared with.
 
-    Networks are compared as sets of `shingle`-character pieces of their normalised source. A
-    network is novel when its similarity to every known one is below `threshold` (paper, p. 4).
+    Networks are compared as sets of `shingle`-character pieces of their normalised source or, as
+    `trees`, of runs of `shingle` nodes of their architecture's syntax. A network is novel when
+    its similarity to every known one is below `threshold` (paper, p. 4).
     With 256 permutations a signature takes 1 KB and, for 8,000 characters, 6 ms; the search takes
     0.4 ms among 3,300 networks, and 15 ms and 26 MB more among 100,000 (`benchmarks/archive.py`).
     """
 
     def __init__(
-        self, permutations: int = 256, shingle: int = 10, threshold: float = 0.90
+        self,
+        permutations: int = 256,
+        shingle: int = 10,
+        threshold: float = 0.90,
+        *,
+        trees: bool = False,
     ) -> None:
         if permutations < 1 or shingle < 1 or not 0.0 <= threshold <= 1.0:
             raise ValueError(
@@ -35,6 +42,7 @@ class NoveltyIndex:
             )
         self.threshold = threshold
         self._shingle = shingle
+        self._trees = trees
         drawn = MinHash(num_perm=permutations, seed=_SEED, scheme=_SCHEME).permutations
         self._factors, self._shifts = drawn[:, :, np.newaxis]
         self._signatures = np.empty((64, permutations), dtype=np.uint32)  # rows beyond ids: unused
@@ -49,10 +57,17 @@ class NoveltyIndex:
 
         It stays equal through JSON. The threshold is not part of it.
         """
-        return {
+        text = {
             "measure": "minhash-jaccard",
             "text": "without comments and docstrings, white space collapsed",
-            "shingle": self._shingle,  # characters
+        }
+        tree = {
+            "measure": "minhash-jaccard of trees",
+            "tree": "nodes in preorder, without imports and training, own names alike",
+        }
+        return {
+            **(tree if self._trees else text),
+            "shingle": self._shingle,  # characters, or nodes
             "permutations": self._signatures.shape[1],
             "hash": "sha1-32",  # of UTF-8: the first four bytes, the lowest first
             "scheme": _SCHEME,  # of datasketch
@@ -99,7 +114,10 @@ class NoveltyIndex:
 
     def _signature(self, code: str) -> NDArray[np.uint32]:
         """Return the hash values (permutations,) of datasketch's MinHash of the shingles."""
-        shingles = _shingles(" ".join(strip_comments(code).split()), self._shingle)
+        if self._trees:
+            shingles = tree_shingles(code, self._shingle)
+        else:
+            shingles = _shingles(" ".join(strip_comments(code).split()), self._shingle)
         digests = b"".join([sha1(shingle).digest() for shingle in shingles])
         hashes = _mixed(np.frombuffer(digests, "<u4")[::5])  # the first 4 bytes of every 20
         least = np.empty(len(self._factors), dtype=np.uint32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from deltanas.config.choices import Generation, NoveltyGate
+from deltanas.config.choices import Admission, Generation, NoveltyGate
 from deltanas.config.schema import Config
 from deltanas.propose.proposer import Proposer
 from deltanas.records import Attempt, Baseline, Candidate, Loop, Proposal, Refused, Slot
@@ -35,23 +35,23 @@ class Candidates:
         """Return the candidate of a reply, or why there is none; nothing of it is executed."""
         whole = self.config.generation is Generation.full
         outcome = screen_proposal(slot.name, proposal, slot.baseline, whole_network=whole)
+        index = self.memory.novelty
         if isinstance(outcome, Refused) or self.config.novelty.gate is not NoveltyGate.training:
             return outcome
-        if self.memory.find_equal(slot, outcome.code):
+        if index is None or self.memory.find_equal(slot, outcome.code):
             return outcome
-        return refuse_near_duplicate(outcome, self.memory.novelty)
+        return refuse_near_duplicate(outcome, index)
 
     def row(
         self, slot: Slot, proposal: Proposal, outcome: Candidate | Refused, source: str | None
     ) -> Attempt:
         """Return the row of a slot; `source` names the network whose score it gets, if any."""
-        at, novelty = self.thresholds[slot.dataset], self.memory.novelty
+        at, novelty = self.thresholds[slot.dataset], self.config.novelty
         evaluation = self.memory.scores[slot.dataset, source] if source else None
         reused = source if source != slot.name else None
         similarity = outcome.novelty if isinstance(outcome, Refused) else None
         if evaluation and evaluation.proxy_accuracy is not None and not reused:
-            similarity, _ = novelty.similarity(outcome.code)
-        novel = similarity is not None and novelty.is_novel(similarity)
+            similarity = self.memory.similarity(slot, outcome.code, evaluation.graph)
         row = judge(
             slot,
             proposal,
@@ -59,9 +59,10 @@ class Candidates:
             evaluation,
             reused_from=reused,
             similarity=similarity,
-            novel=novel or self.config.novelty.gate is NoveltyGate.off,
+            novel=self.memory.is_novel(similarity) or novelty.gate is NoveltyGate.off,
             majority_rate=at.majority_rate,
             gate=at.gate,
+            gain_admits=novelty.admit is Admission.gain,
             loop=Loop(self.config.trainer.loop),
             count_tokens=self.proposer.count_tokens,
         )
@@ -69,17 +70,15 @@ class Candidates:
 
     def may_race(self, slot: Slot, row: Attempt) -> bool:
         """Tell whether a row looks better than its parent and is as new as the pool asks for."""
-        off = self.config.novelty.gate is NoveltyGate.off
-        novel = off or (row.novelty is not None and self.memory.novelty.is_novel(row.novelty))
+        novel = self.config.novelty.gate is NoveltyGate.off or self.memory.is_novel(row.novelty)
         sound = not (row.degenerate or row.overworked or row.reused_from)
         return novel and sound and row.gain is not None and row.gain > 0
 
-    def is_new(self, row: Attempt) -> bool:
+    def is_new(self, slot: Slot, row: Attempt) -> bool:
         """Tell whether a row is as new as the pool asks for, now that others joined."""
         if self.config.novelty.gate is NoveltyGate.off:
             return True
-        novelty = self.memory.novelty
-        return novelty.is_novel(novelty.similarity(row.code)[0])
+        return self.memory.is_novel(self.memory.similarity(slot, row.code, row.graph))
 
     def joining(self, slot: Slot, row: Attempt) -> Baseline | None:
         """Return the baseline that an admitted candidate becomes, where the pool may grow."""

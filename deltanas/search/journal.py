@@ -139,6 +139,7 @@ def _used(row: Attempt, joins: Baseline | None) -> UsedBaseline | None:
         origin=Origin.ADMITTED,
         verdict=row.verdict,
         first_epoch_accuracy=row.first_epoch_accuracy,
+        graph=row.graph,
     )
 
 

@@ -45,18 +45,22 @@ def judge(
     novel: bool,
     majority_rate: float,
     gate: float,
+    gain_admits: bool,
     loop: Loop,
     count_tokens: Callable[[str], int | None],
 ) -> Attempt:
     """Return the row of one slot.
 
     With `reused_from`, `evaluation` is that of an equal network, and its time counts there. Who
-    trained here, is not degenerate, not below the `gate`, and `novel`, is admitted.
+    trained here, is not degenerate, not below the `gate` (or, where `gain_admits`, better than its
+    parent), and `novel`, is admitted.
     """
     ending = outcome if isinstance(outcome, Refused) else _measured(slot, evaluation)
     proxy = evaluation.proxy_accuracy if evaluation else None
     degenerate = is_degenerate(evaluation, majority_rate)
-    strong = proxy is not None and proxy >= gate and not degenerate
+    gain = _difference(proxy, slot.baseline.proxy_accuracy)
+    better = gain_admits and gain is not None and gain > 0
+    strong = proxy is not None and (proxy >= gate or better) and not degenerate
     own = evaluation if not reused_from else None
     return Attempt(
         attempt_id=slot.name,
@@ -82,7 +86,7 @@ def judge(
         seconds_evaluate=own.seconds if own else 0.0,
         proxy_accuracy=proxy,
         first_epoch_accuracy=evaluation.first_epoch_accuracy if evaluation else None,
-        gain=_difference(proxy, slot.baseline.proxy_accuracy),
+        gain=gain,
         parameters=evaluation.parameters if evaluation else None,
         macs=evaluation.macs if evaluation else None,
         novelty=similarity,
@@ -93,6 +97,7 @@ def judge(
         memory_bytes=evaluation.memory_bytes if evaluation else None,
         loop=loop,
         overworked=evaluation is not None and evaluation.overworked,
+        graph=evaluation.graph if evaluation else None,
         repairs=slot.repairs,
         writer=proposal.writer,
     )
@@ -129,6 +134,7 @@ def evaluation_of(row: Attempt) -> Evaluation:
         curve=() if proxy is None else (proxy,),
         parameters=row.parameters,
         macs=row.macs,
+        graph=row.graph,
         seconds=row.seconds_evaluate,
         cpu_seconds=row.cpu_seconds,
         memory_bytes=row.memory_bytes,
@@ -148,6 +154,7 @@ def score_of(used: UsedBaseline) -> Evaluation:
         first_epoch_accuracy=used.first_epoch_accuracy,
         test_accuracy=used.first_epoch_accuracy,
         curve=() if proxy is None else (proxy,),
+        graph=used.graph,
     )
 
 

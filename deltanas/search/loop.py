@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from deltanas.config.choices import NoveltyGate, NoveltyMeasure
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.records import Attempt, CycleSummary, Proposal, Slot, Stage
+from deltanas.records import (
+    Attempt,
+    Candidate,
+    CycleSummary,
+    Evaluation,
+    Proposal,
+    Refused,
+    Slot,
+    Stage,
+)
 from deltanas.report.metrics import summarise_cycle
 from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates
+from deltanas.search.graphs import checks, without_known_graphs
 from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
@@ -87,12 +99,17 @@ class Search:
             outcomes = {
                 slot.name: self.candidates.screen(slot, replies[slot.name]) for slot in new
             }
-            jobs, sources = planned(self.config, slots, outcomes, rows, self.memory)
-        owners = {job.job_id: job.dataset for job in jobs}
+        checked = self._checked(cycle, slots, outcomes)
+        with self.stages.count(Stage.screen):
+            outcomes = without_known_graphs(slots, outcomes, rows, checked, self.memory)
+            jobs, sources = planned(self.config, slots, outcomes, rows, self.memory, checked)
+        owners = {slot.name: slot.dataset for slot in slots}
+        training = {job.job_id for job in jobs}
+        untrained = [found for name, found in checked.items() if name not in training]
         order = list(self.memory.pools)  # in which the executor works
         title = f"cycle {cycle}: evaluate"
         with self.stages.show(Stage.evaluate, title, len(jobs)) as advance:
-            evaluations = self.executor.map(jobs)
+            evaluations = chain(untrained, self.executor.map(jobs))
             for slot in sorted(slots, key=lambda slot: order.index(slot.dataset)):
                 row, source = rows.get(slot.name), sources.get(slot.name)
                 while source and (slot.dataset, source) not in self.memory.scores:
@@ -107,6 +124,21 @@ class Search:
                     with self.stages.count(Stage.record):
                         self.journal.add_row(row, self.candidates.joining(slot, row))
                 yield self._remember(slot, row)
+
+    def _checked(
+        self, cycle: int, slots: Sequence[Slot], outcomes: Mapping[str, Candidate | Refused]
+    ) -> dict[str, Evaluation]:
+        """Return by slot what a check tells of the candidates, where graphs gate training."""
+        novelty = self.config.novelty
+        if novelty.gate is not NoveltyGate.training or novelty.measure is not NoveltyMeasure.graph:
+            return {}
+        jobs = checks(self.config, slots, outcomes, self.memory)
+        found: dict[str, Evaluation] = {}
+        with self.stages.show(Stage.evaluate, f"cycle {cycle}: trace", len(jobs)) as advance:
+            for evaluation in self.executor.map(jobs):
+                found[evaluation.job_id] = evaluation
+                advance()
+        return found
 
     def _remember(self, slot: Slot, row: Attempt) -> Attempt:
         if row.parent_id != slot.baseline.baseline_id:

@@ -24,7 +24,7 @@ class Memory:
     """
 
     pools: dict[str, list[Baseline]]  # by dataset, in the order in which slots take turns
-    novelty: NoveltyIndex
+    novelty: NoveltyIndex | None = None  # None: a network is new where its graph is
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
     fresh: dict[Key, dict[int, float]] = field(default_factory=dict)  # by number of the seed
     archived: set[Key] = field(default_factory=set)  # networks that no search made
@@ -33,6 +33,8 @@ class Memory:
     equal: dict[tuple[str, Recipe], Duplicates] = field(
         default_factory=lambda: defaultdict(Duplicates)
     )
+    # the first network that trained, by data set, recipe and the graph that it claims to have
+    graphs: dict[tuple[str, Recipe, str], str] = field(default_factory=dict)
     replies: dict[Key, list[Proposal]] = field(default_factory=lambda: defaultdict(list))
     _trees: dict[str, set[str]] = field(init=False)  # by dataset
     _unread: dict[str, list[str]] = field(init=False)  # code that is to join them
@@ -61,7 +63,9 @@ class Memory:
         self.archived.add((dataset, baseline.baseline_id))
         if found.proxy_accuracy is not None:
             self.equal[dataset, baseline.recipe].add(baseline.code, baseline.baseline_id)
-            self.novelty.add(baseline.code, baseline.baseline_id)
+            if self.novelty is not None:
+                self.novelty.add(baseline.code, baseline.baseline_id)
+            self._add_graph(dataset, baseline.recipe, found.graph, baseline.baseline_id)
 
     def drop(self, dataset: str, names: Iterable[str]) -> None:
         """Take baselines out of a pool."""
@@ -76,6 +80,26 @@ class Memory:
         """
         return self.equal[slot.dataset, slot.baseline.recipe].find(code)
 
+    def find_graph(self, slot: Slot, graph: str) -> str | None:
+        """Return the name of another network of this graph that trained as this slot would.
+
+        None where there is none, or where the slot's own was the first.
+        """
+        known = self.graphs.get((slot.dataset, slot.baseline.recipe, graph))
+        return known if known != slot.name else None
+
+    def similarity(self, slot: Slot, code: str, graph: str | None) -> float | None:
+        """Return a slot's highest similarity to a known network; None where it has no graph."""
+        if self.novelty is not None:
+            return self.novelty.similarity(code)[0]
+        return None if graph is None else float(self.find_graph(slot, graph) is not None)
+
+    def is_novel(self, similarity: float | None) -> bool:
+        """Return whether a network of this highest similarity is new; what is unknown is not."""
+        if similarity is None:
+            return False
+        return similarity < 1.0 if self.novelty is None else self.novelty.is_novel(similarity)
+
     def add_score(self, dataset: str, found: Evaluation) -> None:
         """Take note of what the jail found out about a candidate."""
         self.scores[dataset, found.job_id] = found
@@ -89,11 +113,14 @@ class Memory:
         if row.verdict in IN_JAIL and not row.reused_from:
             self.scores.setdefault((slot.dataset, row.attempt_id), evaluation_of(row))
             if row.proxy_accuracy is not None:
-                self.equal[slot.dataset, slot.baseline.recipe].add(row.code, row.attempt_id)
+                recipe = slot.baseline.recipe
+                self.equal[slot.dataset, recipe].add(row.code, row.attempt_id)
+                self._add_graph(slot.dataset, recipe, row.graph, row.attempt_id)
 
     def join(self, slot: Slot, row: Attempt, joins: Baseline | None) -> None:
         """Take note that a row was admitted, and of the baseline that it becomes, if any."""
-        self.novelty.add(row.code, row.attempt_id)
+        if self.novelty is not None:
+            self.novelty.add(row.code, row.attempt_id)
         if joins is not None:
             self.parents[joins.baseline_id] = joins
             self.pools[slot.dataset].append(joins)
@@ -124,3 +151,7 @@ class Memory:
         if proxy is not None and (not values or key in self.archived):
             values.append(proxy)
         return lower_bound(values) if values else None
+
+    def _add_graph(self, dataset: str, recipe: Recipe, graph: str | None, name: str) -> None:
+        if graph is not None:
+            self.graphs.setdefault((dataset, recipe, graph), name)

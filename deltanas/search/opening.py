@@ -20,7 +20,6 @@ from deltanas.record.store import RunStore
 from deltanas.records import Baseline
 from deltanas.report.console import CycleProgress, say
 from deltanas.report.tracker import Tracker
-from deltanas.screen.novelty import NoveltyIndex
 from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates, Thresholds
 from deltanas.search.confirm import Confirm
@@ -39,6 +38,7 @@ from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
 from deltanas.search.memory import Memory
 from deltanas.search.needs import llm_needs
+from deltanas.search.newness import check_novelty, novelty_definition, novelty_index
 from deltanas.search.parts import (
     fitting,
     open_archive,
@@ -107,7 +107,7 @@ def opened(
             with progress:
                 pairs = static_corpus(config, archive, fit, tuner, progress)
         describe(store, directory.name, plain)
-        store.set_meta("novelty", novelty_index(config).definition)
+        store.set_meta("novelty", novelty_definition(config))
         describe_rooms(store, data, pools, fit)
         store.set_meta("left_out", left_out)
         describe_machine(store, executor, llm)
@@ -189,31 +189,6 @@ def assembled(
         journal=journal,
         stages=stages,
     )
-
-
-def novelty_index(config: Config) -> NoveltyIndex:
-    """Return an index without networks, as the configuration defines similarity."""
-    return NoveltyIndex(
-        permutations=config.novelty.permutations,
-        shingle=config.novelty.shingle,
-        threshold=config.novelty.threshold,
-    )
-
-
-def check_novelty(store: RunStore, config: Config, directory: Path) -> None:
-    """Raise ConfigError where similarity meant another thing in the run, or may have."""
-    ours = novelty_index(config).definition
-    theirs = store.meta("novelty")
-    if theirs is None and store.attempts():
-        raise ConfigError(
-            f"{directory} does not tell how it measured novelty, as an earlier version made it;"
-            " it can be reported and replayed, but not gone on with"
-        )
-    if theirs is not None and theirs != ours:
-        raise ConfigError(
-            f"{directory} measured novelty as {theirs}, this program measures it as {ours};"
-            " similarities do not compare, so the run cannot go on here"
-        )
 
 
 def _check_corpus(config: Config) -> None:

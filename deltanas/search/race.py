@@ -67,7 +67,7 @@ class Race:
 
     def _joined(self, slot: Slot, row: Attempt) -> Attempt:
         """Return the row of a winner, unless one that joined just now is too much like it."""
-        if not self.candidates.is_new(row):
+        if not self.candidates.is_new(slot, row):
             return row
         row = replace(row, admitted=True)
         joins = self.candidates.joining(slot, row)

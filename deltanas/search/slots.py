@@ -161,4 +161,5 @@ def _used(baseline: Baseline, dataset: str, found: Evaluation) -> UsedBaseline:
         verdict=found.verdict,
         reason=found.reason,
         first_epoch_accuracy=found.first_epoch_accuracy,
+        graph=found.graph,
     )

@@ -296,3 +296,32 @@ def test_answers_that_depend_on_the_batch_are_marked(
     found = evaluate(executor, make_job(network(forward=forward)))
     assert found.verdict is Verdict.TRAINED
     assert found.batch_dependent is dependent
+
+
+def test_a_graph_is_told_to_who_asks_and_is_the_same_in_every_process(executor: Executor) -> None:
+    job = make_job(network(), epochs=0)
+    assert evaluate(executor, job).graph is None
+    one, again, trained, other = (
+        evaluate(executor, replace(each, trace=True))
+        for each in (
+            job,
+            replace(job, code=network().replace("self.layers", "self.all"), seed=5),
+            replace(job, epochs=1),
+            replace(job, code=network(init="nn.ReLU = nn.GELU")),
+        )
+    )
+    assert one.graph == again.graph == trained.graph
+    assert None not in (one.graph, other.graph)
+    assert one.graph != other.graph
+
+
+def test_what_was_checked_before_is_trained_at_once(executor: Executor) -> None:
+    job = make_job(network())
+    checked = replace(
+        evaluate(executor, replace(job, epochs=0)), parameters=7, macs=9, graph="a" * 32
+    )
+    found = evaluate(executor, replace(job, checked=checked))
+    assert (found.parameters, found.macs, found.graph) == (7, 9, "a" * 32)
+    assert found.proxy_accuracy == evaluate(executor, job).proxy_accuracy
+    failed = replace(checked, verdict=Verdict.SHAPE, reason="9 of 10")
+    assert evaluate(executor, replace(job, checked=failed)) == failed

@@ -244,15 +244,17 @@ def test_a_file_of_version_4_is_read_and_brought_up_to_date(
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_file_of_version_5_is_read_and_takes_what_is_new(
-    tmp_path: Path, make_attempt: MakeAttempt, read_only: bool
+    tmp_path: Path, make_attempt: MakeAttempt, baseline: Baseline, read_only: bool
 ) -> None:
     file = tmp_path / "run.sqlite"
+    used = as_used(baseline)
     with RunStore(file) as store:
-        store.append(make_attempt())
+        store.append(make_attempt(), used)
         store.set_meta("config", {"proposer": "llm", "seed": 3})
     make_older(file)
     with RunStore(file, read_only=read_only) as store:
-        assert store.read().attempts == (make_attempt(),)
+        run = store.read()
+        assert (run.attempts, run.baselines) == ((make_attempt(),), (used,))
         assert store.meta("config") == {"proposer": {"name": "llm"}, "seed": 3}
     with RunStore(file) as store:
         assert store.meta("config") == {"proposer": {"name": "llm"}, "seed": 3}

@@ -24,18 +24,26 @@ PARENT = Baseline(baseline_id="p", family="f", code="old\n", recipe=RECIPE, prox
 GOOD = Evaluation(job_id="j", verdict=Verdict.TRAINED, proxy_accuracy=0.75, curve=(0.75,))
 
 
-def row(evaluation: Evaluation, *, loop: Loop = Loop.own) -> Attempt:
+def row(
+    evaluation: Evaluation,
+    *,
+    parent: Baseline = PARENT,
+    loop: Loop = Loop.own,
+    gain_admits: bool = False,
+    novel: bool = True,
+) -> Attempt:
     """Return the row of a novel candidate that was trained here."""
     return judge(
-        Slot(cycle=0, number=1, dataset="digits", baseline=PARENT),
+        Slot(cycle=0, number=1, dataset="digits", baseline=parent),
         Proposal(prompt="p", reply="r", prompt_tokens=1, output_tokens=1, seconds=0.5, seed=3),
         Candidate(attempt_id="c00-s001", baseline=PARENT, delta="@@\n", code="new\n"),
         evaluation,
         reused_from=None,
         similarity=0.5,
-        novel=True,
+        novel=novel,
         majority_rate=0.1,
         gate=0.4,
+        gain_admits=gain_admits,
         loop=loop,
         count_tokens=len,
     )
@@ -45,6 +53,26 @@ def test_a_good_candidate_joins_the_pool() -> None:
     found = row(GOOD)
     assert (found.admitted, found.degenerate, found.overworked) == (True, False, False)
     assert found.gain == 0.25
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "parents", "by_gate", "by_gain"),
+    [
+        (0.4, 0.5, True, True),  # worse than its parent, and not below the gate
+        (0.3, 0.2, False, True),  # below it, and better than its parent
+        (0.3, 0.3, False, False),
+        (0.3, None, False, False),  # nobody knows whether it is better
+        (0.1, 0.0, False, False),  # degenerate
+    ],
+)
+def test_a_gain_may_count_as_much_as_the_gate(
+    accuracy: float, parents: float | None, by_gate: bool, by_gain: bool
+) -> None:
+    found = replace(GOOD, proxy_accuracy=accuracy, curve=(accuracy,))
+    parent = replace(PARENT, proxy_accuracy=parents)
+    assert row(found, parent=parent).admitted is by_gate
+    assert row(found, parent=parent, gain_admits=True).admitted is by_gain
+    assert not row(found, parent=parent, gain_admits=True, novel=False).admitted
 
 
 @pytest.mark.parametrize("mark", ["batch_dependent", "overworked"])

@@ -17,7 +17,8 @@ from deltanas.records import Attempt, Baseline, Job, Request, Verdict
 from deltanas.search.candidates import Thresholds
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
-from deltanas.search.opening import assembled, check_novelty, novelty_index
+from deltanas.search.newness import check_novelty, novelty_definition
+from deltanas.search.opening import assembled
 from deltanas.search.slots import SearchError
 from tests.fakes import (
     InlineExecutor,
@@ -298,7 +299,7 @@ def test_the_whole_network_is_taken_where_that_is_asked_for() -> None:
 def test_a_run_whose_novelty_meant_another_thing_does_not_go_on(tmp_path: Path) -> None:
     with RunStore(tmp_path / "run.sqlite") as store:
         check_novelty(store, configured(), tmp_path)
-        store.set_meta("novelty", novelty_index(configured()).definition)
+        store.set_meta("novelty", novelty_definition(configured()))
         check_novelty(store, configured(), tmp_path)
         store.set_meta("novelty", store.meta("novelty") | {"scheme": "legacy"})
         with pytest.raises(ConfigError, match=r"'scheme': 'legacy'.* measures it as .*'affine32'"):
@@ -331,7 +332,8 @@ def test_every_ablation_walks_the_loop(ablation: str, tmp_path: Path) -> None:
         assert (row.verdict in (Verdict.TRAINED, Verdict.NO_OP)) is taken
         assert (row.verdict is Verdict.NO_DELTA) is not taken
     assert any(row.verdict is Verdict.TRAINED for row in rows)
-    assert any(row.admitted for row in rows) is (ablation in ("no_novelty", "evolution"))
+    growing = ("no_novelty", "tree_novelty", "graph_novelty", "evolution")
+    assert any(row.admitted for row in rows) is (ablation in growing)
     if tuner is not None:
         assert tuner.learned == 2
 

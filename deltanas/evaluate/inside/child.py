@@ -49,13 +49,15 @@ def answer(
         if job.epochs:
             logits = train(network_class, job, data, device)
         else:
-            header["parameters"], header["macs"] = measure(
+            found = measure(
                 network_class,
                 job.recipe,
                 channels=data.channels,
                 num_classes=data.num_classes,
                 limits=limits,
+                trace=job.trace,
             )
+            header |= found._asdict()
     except Refusal as refusal:
         header.update(verdict=refusal.verdict, reason=refusal.reason)
     return frame(header, logits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -12,10 +12,19 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deltanas.evaluate.channel import Limits
+from deltanas.evaluate.inside.graph import recording
 from deltanas.evaluate.inside.network import Refusal, blame, build, check_logits, input_type
 from deltanas.records import Recipe, Verdict
 
 ROWS = 2  # images in the check; a single one would upset batch normalisation
+
+
+class Measured(NamedTuple):
+    """What the check tells of a network of the right shape."""
+
+    parameters: int
+    macs: int  # multiply-accumulates of one image
+    graph: str | None  # hash; None: it was not asked for, or the network cannot be traced
 
 
 def measure(
@@ -25,8 +34,9 @@ def measure(
     channels: int,
     num_classes: int,
     limits: Limits,
-) -> tuple[int, int]:
-    """Return parameters and multiply-accumulates per image of a network of the right shape.
+    trace: bool = False,
+) -> Measured:
+    """Return the sizes of a network of the right shape and, to `trace`, the hash of its graph.
 
     Runs constructor, `train_setup` and one forward pass in training mode. Where the meta device
     cannot tell (an operator needs values), the same runs on the CPU. Raises Refusal, also for a
@@ -35,20 +45,22 @@ def measure(
     asked: list[str] = []
     try:
         with _valueless(asked), torch.device("meta"):
-            size = _measure_on("meta", network_class, recipe, channels, num_classes)
+            found = _measure_on("meta", network_class, recipe, channels, num_classes, trace)
+            if asked:  # what a guess led to is not all that the network computes
+                found = found._replace(graph=None)
     except Refusal as refusal:
         if not asked and not _is_inconclusive(refusal):
             raise
-        size = _measure_on("cpu", network_class, recipe, channels, num_classes)
-    for found, limit, unit in (
-        (size[0], limits.max_parameters, "parameters"),
-        (size[1], limits.max_macs, "multiply-accumulates per image"),
+        found = _measure_on("cpu", network_class, recipe, channels, num_classes, trace)
+    for size, limit, unit in (
+        (found.parameters, limits.max_parameters, "parameters"),
+        (found.macs, limits.max_macs, "multiply-accumulates per image"),
     ):
-        if found > limit:
+        if size > limit:
             raise Refusal(
-                Verdict.TOO_LARGE, f"the network has {found:,} {unit}; the limit is {limit:,}"
+                Verdict.TOO_LARGE, f"the network has {size:,} {unit}; the limit is {limit:,}"
             )
-    return size
+    return found
 
 
 def _measure_on(
@@ -57,27 +69,35 @@ def _measure_on(
     recipe: Recipe,
     channels: int,
     num_classes: int,
-) -> tuple[int, int]:
-    network: Any = build(
-        network_class,
-        recipe,
-        channels=channels,
-        num_classes=num_classes,
-        device=torch.device(device),
+    trace: bool,
+) -> Measured:
+    with ExitStack() as stack:
+        recorder = stack.enter_context(recording()) if trace else None
+        network: Any = build(
+            network_class,
+            recipe,
+            channels=channels,
+            num_classes=num_classes,
+            device=torch.device(device),
+        )
+        with blame(Verdict.BUILD, "train_setup fails"):
+            network.train_setup(recipe.hyperparameters())
+        size = recipe.image_size
+        images = torch.zeros(ROWS, channels, size, size, dtype=input_type(recipe), device=device)
+        if recorder:
+            recorder.begin(images, network.parameters())
+        with (
+            torch.set_grad_enabled(trace),
+            FlopCounterMode(display=False) as counter,
+            blame(Verdict.SHAPE, "forward fails"),
+        ):
+            logits = network(images)
+    output = check_logits(logits, ROWS, num_classes)
+    return Measured(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs=counter.get_total_flops() // (2 * ROWS),
+        graph=recorder.hash(output, network.buffers()) if recorder else None,
     )
-    with blame(Verdict.BUILD, "train_setup fails"):
-        network.train_setup(recipe.hyperparameters())
-    size = recipe.image_size
-    images = torch.zeros(ROWS, channels, size, size, dtype=input_type(recipe), device=device)
-    with (
-        torch.no_grad(),
-        FlopCounterMode(display=False) as counter,
-        blame(Verdict.SHAPE, "forward fails"),
-    ):
-        logits = network(images)
-    check_logits(logits, ROWS, num_classes)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return parameters, counter.get_total_flops() // (2 * ROWS)
 
 
 def _is_inconclusive(refusal: Refusal) -> bool:
