@@ -7,15 +7,54 @@ claims a known graph is refused, and loses by it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from deltanas.config.choices import NoveltyGate, NoveltyMeasure
 from deltanas.config.schema import Config
-from deltanas.records import Attempt, Candidate, Evaluation, Job, Recipe, Refused, Slot, Verdict
+from deltanas.evaluate.executor import Executor
+from deltanas.records import (
+    Attempt,
+    Candidate,
+    Evaluation,
+    Job,
+    Recipe,
+    Refused,
+    Slot,
+    Stage,
+    Verdict,
+)
 from deltanas.search.jobs import candidate_job
 from deltanas.search.judging import IN_JAIL
 from deltanas.search.memory import Memory
+from deltanas.search.stages import Stages
 
 Outcomes = Mapping[str, Candidate | Refused]  # by slot
+
+
+@dataclass(kw_only=True, slots=True)
+class Tracing:
+    """Asks the jail for graphs before anything trains, where graphs gate training."""
+
+    config: Config
+    executor: Executor
+    memory: Memory
+    stages: Stages
+
+    def screened(
+        self, cycle: int, slots: Sequence[Slot], outcomes: Outcomes, rows: Mapping[str, Attempt]
+    ) -> tuple[dict[str, Candidate | Refused], dict[str, Evaluation]]:
+        """Return the outcomes without known graphs, and by slot what the checks found out."""
+        novelty = self.config.novelty
+        if novelty.gate is not NoveltyGate.training or novelty.measure is not NoveltyMeasure.graph:
+            return dict(outcomes), {}
+        jobs = checks(self.config, slots, outcomes, self.memory)
+        found: dict[str, Evaluation] = {}
+        with self.stages.show(Stage.evaluate, f"cycle {cycle}: trace", len(jobs)) as advance:
+            for evaluation in self.executor.map(jobs):
+                found[evaluation.job_id] = evaluation
+                advance()
+        with self.stages.count(Stage.screen):
+            return without_known_graphs(slots, outcomes, rows, found, self.memory), found
 
 
 def checks(config: Config, slots: Sequence[Slot], outcomes: Outcomes, memory: Memory) -> list[Job]:

@@ -6,23 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from deltanas.config.choices import NoveltyGate, NoveltyMeasure
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.records import (
     Attempt,
-    Candidate,
     CycleSummary,
-    Evaluation,
     Proposal,
-    Refused,
     Slot,
     Stage,
 )
 from deltanas.report.metrics import summarise_cycle
 from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates
-from deltanas.search.graphs import checks, without_known_graphs
+from deltanas.search.graphs import Tracing
 from deltanas.search.jobs import planned
 from deltanas.search.journal import Journal
 from deltanas.search.lessons import Lessons
@@ -40,6 +36,7 @@ class Search:
     slots: Slots
     asking: Asking
     candidates: Candidates
+    tracing: Tracing
     executor: Executor
     race: Race
     lessons: Lessons
@@ -99,9 +96,8 @@ class Search:
             outcomes = {
                 slot.name: self.candidates.screen(slot, replies[slot.name]) for slot in new
             }
-        checked = self._checked(cycle, slots, outcomes)
+        outcomes, checked = self.tracing.screened(cycle, slots, outcomes, rows)
         with self.stages.count(Stage.screen):
-            outcomes = without_known_graphs(slots, outcomes, rows, checked, self.memory)
             jobs, sources = planned(self.config, slots, outcomes, rows, self.memory, checked)
         owners = {slot.name: slot.dataset for slot in slots}
         training = {job.job_id for job in jobs}
@@ -124,21 +120,6 @@ class Search:
                     with self.stages.count(Stage.record):
                         self.journal.add_row(row, self.candidates.joining(slot, row))
                 yield self._remember(slot, row)
-
-    def _checked(
-        self, cycle: int, slots: Sequence[Slot], outcomes: Mapping[str, Candidate | Refused]
-    ) -> dict[str, Evaluation]:
-        """Return by slot what a check tells of the candidates, where graphs gate training."""
-        novelty = self.config.novelty
-        if novelty.gate is not NoveltyGate.training or novelty.measure is not NoveltyMeasure.graph:
-            return {}
-        jobs = checks(self.config, slots, outcomes, self.memory)
-        found: dict[str, Evaluation] = {}
-        with self.stages.show(Stage.evaluate, f"cycle {cycle}: trace", len(jobs)) as advance:
-            for evaluation in self.executor.map(jobs):
-                found[evaluation.job_id] = evaluation
-                advance()
-        return found
 
     def _remember(self, slot: Slot, row: Attempt) -> Attempt:
         if row.parent_id != slot.baseline.baseline_id:

@@ -32,6 +32,7 @@ from deltanas.search.describing import (
     settings_of,
 )
 from deltanas.search.fresh_seeds import FreshSeeds
+from deltanas.search.graphs import Tracing
 from deltanas.search.guarding import Watch
 from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
@@ -180,6 +181,7 @@ def assembled(
             config=config, proposer=proposer, memory=memory, journal=journal, stages=stages
         ),
         candidates=candidates,
+        tracing=Tracing(config=config, executor=executor, memory=memory, stages=stages),
         executor=executor,
         race=Race(
             config=config, candidates=candidates, fresh=fresh, memory=memory, journal=journal

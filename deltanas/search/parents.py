@@ -16,7 +16,7 @@ Fits = Callable[[Baseline], bool]
 
 FLOOR = 0.1  # of the draws ignore strength, so that every family is edited now and then
 ENTRANTS = 5  # of a tournament
-EXPLORATION = 1.0  # the constant of PUCT
+EXPLORATION = 8.0  # the constant of PUCT; at 1 one network gets nine draws in ten
 POPULATION, SAMPLE = 100, 25  # of regularised evolution (arXiv 1802.01548, section 2)
 
 

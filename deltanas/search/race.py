@@ -1,8 +1,9 @@
 """Who joins the pool when one seed is noise: children are raced against their parents.
 
 A child that looks better than its parent under the search's seed is trained again, as its parent
-is, seed by seed, until it looks better no longer or has won. The seed that chose it does not
-count: the largest of many single measurements is largely noise.
+is, seed by seed, until it is better no longer in the mean or has won. The seed that chose it does
+not count: the largest of many single measurements is largely noise. What won joins the pool; how
+often it is edited there is a matter of its lower bound (`strength`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from deltanas.search.candidates import Candidates
 from deltanas.search.fresh_seeds import FreshSeeds
 from deltanas.search.journal import Journal
 from deltanas.search.memory import Memory
-from deltanas.search.strength import NOISE_PAIRED, lower_bound
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,9 +61,7 @@ class Race:
         gains = self.memory.gains(slot.dataset, row.attempt_id, slot.baseline.baseline_id)
         if len(gains) < seeds:
             return False  # one of the two failed under a seed
-        if seeds < self.config.confirm.race:
-            return fmean(gains) > 0.0
-        return lower_bound(gains, NOISE_PAIRED) > 0.0
+        return fmean(gains) > 0.0
 
     def _joined(self, slot: Slot, row: Attempt) -> Attempt:
         """Return the row of a winner, unless one that joined just now is too much like it."""

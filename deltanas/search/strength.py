@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from statistics import fmean
 
 NOISE = 0.015  # deviation of a network's accuracy over seeds that is assumed at first
-NOISE_PAIRED = 0.02  # the same of the difference between two networks under one seed
 WEIGHT = 3.0  # of what is assumed, in measurements
 
 
