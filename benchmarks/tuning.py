@@ -39,9 +39,12 @@ from deltanas.propose.prompt import render_answer, render_prompt
 from deltanas.propose.random_edit import random_edit
 from deltanas.search.parts import lora_settings
 from deltanas.tune.lora import LoraTuner
-from deltanas.tune.packing import Example, packed_attention
+from deltanas.tune.objectives.sft import Sft
+from deltanas.tune.packing import Example, Piece, packed_attention
 from deltanas.tune.rendering import render_example
-from deltanas.tune.training import Steps, answer_loss, fit
+from deltanas.tune.scoring import answer_loss
+from deltanas.tune.steps import Steps
+from deltanas.tune.training import fit
 
 TEMPLATE = "delta\n$architecture"  # conf/llm/tiny.yaml
 CONTEXT = 1200
@@ -95,6 +98,10 @@ def padded_loss(llm: Any, examples: Sequence[Example], *, all_logits: bool) -> T
     return F.cross_entropy(logits.flatten(0, 1), targets[:, first:].flatten())
 
 
+def alone(examples: Sequence[Example]) -> list[Piece]:
+    return [Piece((example,), (1.0,)) for example in examples]
+
+
 def in_batches(examples: list[Example]) -> list[list[Example]]:
     order = random.Random(0).sample(examples, len(examples))
     return [order[i : i + QUICK.batch] for i in range(0, len(order), QUICK.batch)]
@@ -116,8 +123,10 @@ def padded_steps(examples: list[Example], *, all_logits: bool) -> Callable[[Any]
 
 def packed_steps(examples: list[Example]) -> Callable[[Any], list[Any]]:
     def losses(llm: Any) -> list[Any]:
-        steps = [row for (row,) in Steps(examples, QUICK, max_tokens=CONTEXT, seed=0)]
-        return [lambda row=row: answer_loss(llm, row) / len(row.targets) for row in steps]
+        sizes = {"batch": QUICK.batch, "accumulate": QUICK.accumulate, "max_tokens": CONTEXT}
+        steps = Steps(alone(examples), Sft(), **sizes, seed=0)
+        rows = [row.packed for step in steps for row in step.rows]
+        return [lambda row=row: answer_loss(llm, row) / len(row.targets) for row in rows]
 
     return losses
 
@@ -140,7 +149,7 @@ def embedded(pairs: int, rounds: int) -> list[dict[str, Any]]:
     """Measure the embedded LLM; one row for each number of pairs a prompt."""
     torch.set_num_threads(1)
     llm = load_network("embedded", dtype="float32", device="cpu", quantization="none")
-    LoraTuner(llm, load_tokenizer("embedded"), QUICK, max_tokens=CONTEXT, seed=0)
+    LoraTuner(llm, load_tokenizer("embedded"), QUICK, Sft(), max_tokens=CONTEXT, seed=0)
     rows = []
     for siblings in (1, 2, 4):
         examples = edited_pairs(pairs, siblings)
@@ -216,16 +225,18 @@ def on_gpu(folder: Path, quantization: str) -> dict[str, Any]:
         llm,
         load_tokenizer("embedded"),
         settings,
+        Sft(),
         max_tokens=4096,
         seed=0,
         gradient_checkpointing=True,
     )
+    pieces = alone(examples)
     with tuner._checkpointing():
-        fit(llm, examples[:8], settings, max_tokens=4096, seed=0)  # warms up
+        fit(llm, pieces[:8], settings, Sft(), max_tokens=4096, seed=0)  # warms up
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         began = time.perf_counter()
-        fit(llm, examples, settings, max_tokens=4096, seed=0)
+        fit(llm, pieces, settings, Sft(), max_tokens=4096, seed=0)
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
     card = torch.cuda.get_device_name()

@@ -28,7 +28,7 @@ from deltanas.records import (
     Verdict,
 )
 from deltanas.search.judging import proposal_of
-from deltanas.tune.tuner import Lesson, TuneResult
+from deltanas.tune.tuner import Guard, Lesson, TuneResult
 
 RECIPE = Recipe(lr=0.1, momentum=0.9, batch=8, image_size=8, flip=False)
 CONV = "        self.conv = nn.Conv2d(in_shape[1], {width}, 3, padding=1)"
@@ -222,16 +222,25 @@ class ListTuner:
     """Keeps the lessons of every cycle; its adapter is how often it learned."""
 
     def __init__(self) -> None:
-        self.lessons: list[list[Lesson]] = []
+        self.lessons: list[list[Lesson]] = []  # of every cycle, those held out last
+        self.taught: Sequence[Lesson] = ()  # in the last one
+        self.guards: list[Guard | None] = []
         self.learned = 0
 
     def fits(self, lesson: Lesson) -> bool:
         return True
 
     def learn(
-        self, lessons: Sequence[Lesson], held_out: Sequence[Lesson], *, seed: int, directory: Path
+        self,
+        lessons: Sequence[Lesson],
+        held_out: Sequence[Lesson],
+        *,
+        seed: int,
+        directory: Path,
+        guard: Guard | None = None,
     ) -> TuneResult:
         self.lessons.append([*lessons, *held_out])
+        self.taught, self.guards = lessons, [*self.guards, guard]
         self.learned += 1
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "learned").write_text(str(self.learned))

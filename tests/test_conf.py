@@ -207,6 +207,48 @@ def test_a_network_that_trains_itself_does_so_on_a_cpu():
         composed("trainer.loop=own", "executor.device=cuda")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("tune=dpo tune.siblings=1", r"siblings=1 leaves every answer .* must be at least 2"),
+        ("tune=grpo protocol.candidates=7", r"=7 is too few for tune.objective=grpo; .* least 8"),
+        ("tune=dpo dataset=six", r"=12 is too few for tune.objective=dpo; .* at least 24"),
+        (
+            "tune=grpo prompt.examples=2",
+            r"=2 gives every sibling a prompt of its own",
+        ),
+        ("tune=kto tune.beta=0", r"tune.beta=0 leaves tune.objective=kto without a gradient"),
+        ("tune.real_share=0.3", r"real_share=0.3 mixes .*corpus=own has one kind only"),
+        ("tune.real_share=0.3 lora.corpus=static", r"lora.corpus=static has one kind only"),
+        ("tune=kto lora.corpus=static", r"set lora.corpus=own, or cumulative with a tune.real_sh"),
+        ("tune.real_share=0.95", r"real_share=0.95 is out of range; .* at most 0.9"),
+        ("tune.siblings=0", r"tune.siblings=0 is out of range"),
+    ],
+)
+def test_what_cannot_be_tuned_so_is_refused(overrides: str, message: str):
+    with pytest.raises(ConfigError, match=message):
+        composed(*overrides.split())
+
+
+def test_where_nothing_is_tuned_its_settings_are_no_fault():
+    for ablation in ("no_lora", "best_of_n", "random_edit"):
+        composed("tune=dpo", "tune.siblings=1", f"ablation={ablation}")
+
+
+@pytest.mark.parametrize("tune", options("tune"))
+def test_every_way_of_tuning_composes_and_is_named_after_its_objective(tune: str):
+    config = composed(f"tune={tune}")
+    assert config.tune.objective == tune
+    plain = Config().tune
+    assert (config.tune == plain) is (tune == "sft")
+    mixed = composed(f"tune={tune}", "protocol=ours", "archive=lemur", "tune.real_share=0.3")
+    assert mixed.tune.real_share == 0.3
+
+
+def test_the_paper_tunes_as_the_paper_did():
+    assert composed("protocol=paper").tune == Config().tune
+
+
 def test_every_fault_is_named_at_once():
     with pytest.raises(ConfigError, match=r"(?s)protocol\.cycles.*lora\.lr"):
         composed("protocol.cycles=0", "lora.lr=0")

@@ -19,7 +19,10 @@ PACKAGE = Path(deltanas.__file__).parent
 CORRIDOR = {"search", "cli"}  # what imports rooms, and the configuration
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 ROOMS = FOLDERS - CORRIDOR - {"config", "records"}
-TORCH_FREE = ("screen", "propose", "tune.curation", "tune.tuner", "report.metrics")
+TORCH_FREE = (
+    *("screen", "propose", "report.metrics"),
+    *("tune.curation", "tune.rewards", "tune.siblings", "tune.tuner"),
+)
 BRINGS_TORCH = {
     "accelerate",
     "lightning",

@@ -73,6 +73,15 @@ class Curation(StrEnum):
     random = "random"  # all alike
 
 
+class Objective(StrEnum):
+    """What the LLM is tuned for."""
+
+    sft = "sft"  # to repeat the best answers (paper)
+    dpo = "dpo"  # to prefer the better of two siblings
+    grpo = "grpo"  # to answer as the better ones of a group of siblings did
+    kto = "kto"  # to give good answers and no bad ones, each judged alone
+
+
 class FinalistChoice(StrEnum):
     """Which candidates are trained for longer."""
 

@@ -11,7 +11,14 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from deltanas.config.choices import Device, Generation, ProposerKind, TrainerLoop
+from deltanas.config.choices import (
+    Corpus,
+    Device,
+    Generation,
+    Objective,
+    ProposerKind,
+    TrainerLoop,
+)
 from deltanas.config.ranges import ConfigError, faults_of
 from deltanas.config.schema import Config, ImageSetConfig
 from deltanas.records import Precision
@@ -46,8 +53,47 @@ def check(config: Config) -> None:
             "llm.top_k=1 leaves a single reply to a prompt; for llm.replacement=false and for"
             " llm.redraws it must be at least 2"
         )
+    if config.lora.enabled and config.proposer.name is ProposerKind.llm:
+        faults += _tune_faults(config)
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _tune_faults(config: Config) -> Iterator[str]:
+    """Yield one sentence for whatever of `tune` does not go together, or with the rest."""
+    tune, corpus = config.tune, config.lora.corpus
+    named = f"tune.objective={tune.objective}"
+    if tune.objective in (Objective.dpo, Objective.grpo):
+        least = tune.siblings * max(2, len(config.dataset.sets()))
+        if tune.siblings < 2:
+            yield (
+                f"tune.siblings={tune.siblings} leaves every answer without another to its prompt,"
+                f" and {named} compares such; it must be at least 2"
+            )
+        elif config.protocol.candidates < least:
+            yield (
+                f"protocol.candidates={config.protocol.candidates} is too few for {named}; with"
+                f" tune.siblings={tune.siblings} it must be at least {least}: a group for every"
+                " data set, and one that is held out"
+            )
+        if config.prompt.examples:
+            yield (
+                f"prompt.examples={config.prompt.examples} gives every sibling a prompt of its"
+                f" own, and {named} compares answers to one; it must be 0"
+            )
+    if tune.objective in (Objective.dpo, Objective.kto) and not tune.beta:
+        yield f"tune.beta=0 leaves {named} without a gradient; it must be above 0"
+    if tune.real_share and corpus is not Corpus.cumulative:
+        yield (
+            f"tune.real_share={tune.real_share:g} mixes pairs of LEMUR with the run's own, and"
+            f" lora.corpus={corpus} has one kind only; set lora.corpus=cumulative, which needs"
+            " archive=lemur, or tune.real_share=0"
+        )
+    elif tune.objective is not Objective.sft and corpus is not Corpus.own and not tune.real_share:
+        yield (
+            f"lora.corpus={corpus} takes pairs from LEMUR, and {named} compares answers of the"
+            " run; set lora.corpus=own, or cumulative with a tune.real_share"
+        )
 
 
 def _faults_of_writing(config: Config) -> Iterator[str]:

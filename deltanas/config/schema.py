@@ -23,6 +23,7 @@ from deltanas.config.choices import (
     JailChoice,
     NoveltyGate,
     NoveltyMeasure,
+    Objective,
     ParentChoice,
     ProposerKind,
     Quantization,
@@ -179,7 +180,7 @@ class LoraConfig:
     curation: Curation = Curation.balanced
     r: int = bounded(32, 1)
     alpha: int = bounded(32, 1)
-    dropout: float = bounded(0.05, 0.0, 1.0)
+    dropout: float = bounded(0.05, 0.0, 1.0)  # of tune.objective=sft; the others go without
     lr: float = bounded(1e-5, 0.0, open_low=True)
     weight_decay: float = bounded(0.01, 0.0)
     epochs: int = bounded(3, 1)
@@ -188,6 +189,21 @@ class LoraConfig:
     pairs: int = bounded(256, 1)  # at most, per cycle
     minimum_gain: float = bounded(0.0, -1.0, 1.0)  # proxy accuracy over the parent's
     per_baseline: int = bounded(4, 1)  # pairs of one baseline, at most
+
+
+@dataclass
+class TuneConfig:
+    """What the LLM learns from a search; `lora` says which of its weights change, and how far.
+
+    Objectives besides `sft` learn from every attempt but failures of the machine.
+    """
+
+    objective: Objective = Objective.sft
+    beta: float = bounded(0.1, 0.0)  # dpo, grpo, kto: how much the frozen LLM holds back
+    siblings: int = bounded(1, 1)  # slots of a cycle that have their parent in common
+    margin: float = bounded(0.1, 0.0, 1.0)  # rewards closer than this count as equal
+    real_share: float = bounded(0.0, 0.0, 0.9)  # of LEMUR's pairs in what a cycle teaches
+    guard: bool = False  # an adapter that writes fewer distinct networks than before is undone
 
 
 @dataclass
@@ -247,6 +263,7 @@ class Config:
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     novelty: NoveltyConfig = field(default_factory=NoveltyConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
+    tune: TuneConfig = field(default_factory=TuneConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 
 HUNK = "@@"  # the whole header of a hunk in a compact delta
 ANCHOR = 3  # lines looked at above an insertion for one that stands nowhere else
+_NAMES = ("--- baseline.py", "+++ improved.py")
 MERGE_GAP = 2  # changes with at most so many equal lines between them share a hunk
 
 
@@ -101,7 +102,7 @@ def number_hunks(view: Excerpt, compact: str) -> str:
     Every hunk is placed at the first fit at or after the end of the hunk before it, as the
     grammar of locked decoding reads it. Raises UnplacedHunkError when one has none.
     """
-    out = ["--- baseline.py", "+++ improved.py"]
+    out = [*_NAMES]
     cursor = shift = 0
     for body in _split(compact):
         block = [row[1:] for row in body if not row.startswith("+")]
@@ -120,10 +121,12 @@ def number_hunks(view: Excerpt, compact: str) -> str:
     return "".join(f"{row}\n" for row in out)
 
 
-def without_numbers(numbered: str) -> str:
-    """Return the compact delta that `number_hunks` has numbered."""
-    rows = _rows(numbered)[2:]  # below the file names
-    return "".join(f"{HUNK if row.startswith(HUNK) else row}\n" for row in rows)
+def bare_hunks(numbered: str) -> str:
+    """Return the compact delta that `number_hunks` has numbered; other texts come back as such."""
+    bare = numbered.removeprefix("".join(f"{row}\n" for row in _NAMES))
+    if bare == numbered:
+        return numbered
+    return "".join(f"{HUNK if row.startswith(HUNK) else row}\n" for row in _rows(bare))
 
 
 def _rows(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from deltanas.propose.examples import choose_examples, examples_text
 from deltanas.propose.grammar import delta_grammar
-from deltanas.propose.hunks import number_hunks, without_numbers
+from deltanas.propose.hunks import bare_hunks, number_hunks
 from deltanas.propose.prompt import REPAIR, check_template, excerpt_of, render_prompt
 from deltanas.propose.random_edit import EditError, random_edit, unified_delta
 from deltanas.records import Baseline, Drawn, Proposal, Reply, Request
@@ -157,7 +157,7 @@ class LLMProposer:
         """Return what is not to come again, as the LLM wrote it before its hunks were numbered."""
         numbered = (self.locked and not each.truncated for each in request.replies)
         texts = (
-            without_numbers(each.reply) if done else each.reply
+            bare_hunks(each.reply) if done else each.reply
             for each, done in zip(request.replies, numbered, strict=True)
         )
         topic = f"{request.slot.dataset}/{request.slot.baseline.baseline_id}"

@@ -77,7 +77,8 @@ class Asking:
         ]
 
     def _requests(self, slots: Sequence[Slot]) -> list[Request]:
-        known, parents = tuple(self.memory.rows), tuple(self.memory.parents.values())
+        known = tuple(map(self.memory.learned, self.memory.rows))
+        parents = tuple(self.memory.parents.values())
         rows = {row.attempt_id: row for row in known}
         return [
             Request(

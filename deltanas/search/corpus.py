@@ -67,4 +67,5 @@ def _rendered(config: Config, pair: ArchivePair) -> Pair | None:
         prompt=render_prompt(template, baseline, pair.dataset),
         answer=answer,
         gain=pair.gain,
+        real=True,
     )

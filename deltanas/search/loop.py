@@ -71,7 +71,7 @@ class Search:
             turn = self.asking.repairs(turn, made)
         rows = self.race.run(cycle, slots, rows)
         with self.stages.show(Stage.tune, f"cycle {cycle}: tune"):
-            self.lessons.collect(slots, rows)
+            self.lessons.collect(slots, [self.memory.learned(row) for row in rows])
             if finished:
                 self.lessons.recall(finished)
             tuned = None if finished else self.lessons.tune(cycle)

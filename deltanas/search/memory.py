@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from deltanas.records import Attempt, Baseline, Evaluation, Proposal, Recipe, Slot
 from deltanas.screen.duplicates import Duplicates, tree_of
@@ -130,8 +131,13 @@ class Memory:
 
     def gains(self, dataset: str, name: str, parent: str) -> list[float]:
         """Return a network's accuracy less its parent's under every fresh seed of both."""
-        own, other = self.fresh[dataset, name], self.fresh[dataset, parent]
+        own, other = (self.fresh.get((dataset, one), {}) for one in (name, parent))
         return [own[number] - other[number] for number in sorted(own.keys() & other.keys())]
+
+    def learned(self, row: Attempt) -> Attempt:
+        """Return a row with the mean gain under fresh seeds, where its network was raced."""
+        gains = self.gains(row.dataset, row.reused_from or row.attempt_id, row.parent_id)
+        return replace(row, gain=fmean(gains)) if gains else row
 
     def strength(self, dataset: str, name: str) -> float | None:
         """Return a lower bound of a network's validation accuracy; None where it has no score.

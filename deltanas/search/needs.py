@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deltanas.config.choices import Objective
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.llm.loading import check_quantization
@@ -57,7 +58,7 @@ def _task(config: Config) -> Task:
         max_new_tokens=config.new_tokens(),
         cycles=config.protocol.cycles,
         rank=lora.r if lora.enabled else 0,
-        tune_batch=lora.batch,
+        tune_batch=max(lora.batch, 2) if config.tune.objective is Objective.dpo else lora.batch,
         checkpointing=llm.checkpointing,
     )
 

@@ -32,6 +32,7 @@ from deltanas.search.describing import (
     settings_of,
 )
 from deltanas.search.fresh_seeds import FreshSeeds
+from deltanas.search.guarding import Watch
 from deltanas.search.journal import Journal, RunJournal
 from deltanas.search.lessons import Lessons
 from deltanas.search.loop import Search
@@ -158,6 +159,9 @@ def assembled(
     """Return the search over these parts; thresholds and pools are by dataset."""
     memory = Memory(pools=pools, novelty=novelty_index(config))
     stages = Stages(bars=progress)
+    if config.tune.guard:
+        lessons.watch = Watch(config=config, proposer=proposer, memory=memory)
+    lessons.fresh = memory.fresh
     slots = Slots(
         config=config,
         selectors={name: open_selector(config, partial(memory.strength, name)) for name in pools},

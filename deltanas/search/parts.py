@@ -13,6 +13,7 @@ from deltanas.config.choices import (
     ArchiveName,
     Decoding,
     Generation,
+    Objective,
     ParentChoice,
     ProposerKind,
     TrackerMode,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from deltanas.llm.local import TransformersLLM
+    from deltanas.tune.objectives.base import Objective as TuneObjective
     from deltanas.tune.training import LoraSettings
 
 
@@ -176,6 +178,25 @@ def lora_settings(config: Config) -> LoraSettings:
     )
 
 
+def open_objective(config: Config) -> TuneObjective:
+    """Return what the LLM is tuned for."""
+    from deltanas.tune.objectives.dpo import Dpo
+    from deltanas.tune.objectives.grpo import Grpo
+    from deltanas.tune.objectives.kto import Kto
+    from deltanas.tune.objectives.sft import Sft
+
+    tune = config.tune
+    match tune.objective:
+        case Objective.dpo:
+            return Dpo(beta=tune.beta, margin=tune.margin)
+        case Objective.grpo:
+            return Grpo(beta=tune.beta, margin=tune.margin)
+        case Objective.kto:
+            return Kto(beta=tune.beta, margin=tune.margin)
+        case Objective.sft:
+            return Sft()
+
+
 def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
     from deltanas.tune.lora import LoraTuner
 
@@ -183,6 +204,7 @@ def _tuner(config: Config, network: Any, tokenizer: Any) -> Tuner:
         network,
         tokenizer,
         lora_settings(config),
+        open_objective(config),
         max_tokens=config.llm.context,
         seed=config.seed,
         gradient_checkpointing=config.llm.checkpointing,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from deltanas.archive.sampling import sample_baselines
 from deltanas.config.schema import Config
@@ -49,13 +50,18 @@ class Slots:
     def choose(self, cycle: int) -> list[Slot]:
         """Return a cycle's slots; each baseline has its proxy accuracy under this run's seed.
 
+        As many as `tune.siblings` says share a parent, but for the last of a data set.
         Raises SearchError where no baseline of a data set trains.
         """
         count = self.config.protocol.candidates
         names = list(self.memory.pools)
         turns = [names[(cycle * count + number) % len(names)] for number in range(count)]
+        siblings = self.config.tune.siblings
         waiting = {
-            name: iter(self._parents(cycle, name, turns.count(name)))
+            name: chain.from_iterable(
+                [parent] * siblings
+                for parent in self._parents(cycle, name, -(-turns.count(name) // siblings))
+            )
             for name in names
             if name in turns
         }

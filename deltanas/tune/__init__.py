@@ -1,4 +1,4 @@
-"""Which pairs the LLM is tuned on (pure), and LoRA on them (Lightning and PEFT).
+"""What the LLM is tuned on (pure), for what, and LoRA on it (Lightning and PEFT).
 
 Only the pure half is imported here; `deltanas.tune.lora` brings torch, PEFT and Lightning.
 """

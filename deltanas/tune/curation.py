@@ -23,11 +23,12 @@ class Pair:
     prompt: str  # the user turn, before the chat template
     answer: str  # the delta as the LLM wrote it, or should write it
     gain: float | None  # proxy accuracy minus the baseline's, in [-1, 1]; None: unknown
+    real: bool = False  # of an archive, not of the search's own making
 
     def lesson(self) -> Lesson:
         """Return what the LLM learns from this pair."""
         answer = Answer(text=self.answer, reward=self.gain or 0.0)
-        return Lesson(name=self.pair_id, prompt=self.prompt, answers=(answer,))
+        return Lesson(name=self.pair_id, prompt=self.prompt, answers=(answer,), real=self.real)
 
 
 def curate(

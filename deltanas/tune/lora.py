@@ -1,34 +1,28 @@
-"""LoRA on curated pairs: one adapter that goes on training from cycle to cycle."""
+"""LoRA on lessons: one adapter that goes on training from cycle to cycle."""
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peft import (
-    LoraConfig,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
-from safetensors.torch import load_file, save_file
+from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from deltanas.tune.packing import Example, packed_attention
+from deltanas.tune.adapter_files import load_adapter, save_adapter
+from deltanas.tune.objectives.base import Objective, Unit
+from deltanas.tune.packing import Example, Piece, packed_attention
+from deltanas.tune.pieces import pieces_of, scored
 from deltanas.tune.rendering import TuningError, render_example
-from deltanas.tune.training import DivergedError, LoraSettings, fit, held_out_loss
-from deltanas.tune.tuner import Lesson, TuneResult
-
-_WEIGHTS = "adapter_model.safetensors"  # the names that PEFT's own from_pretrained looks for
-_ADAPTER = "default"
+from deltanas.tune.scoring import held_out_loss
+from deltanas.tune.training import DivergedError, LoraSettings, fit
+from deltanas.tune.tuner import Guard, Lesson, TuneResult
 
 
 class LoraTuner:
@@ -43,6 +37,7 @@ class LoraTuner:
         llm: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         settings: LoraSettings,
+        objective: Objective,
         *,
         max_tokens: int,
         seed: int,
@@ -51,7 +46,8 @@ class LoraTuner:
         """Add a new adapter; `seed` draws its first weights.
 
         `max_tokens` is the longest pair to train on, prompt and answer together (the LLM's
-        context). Gradient checkpointing trades a second forward pass for memory.
+        context). An objective that compares log-probabilities goes without dropout, which would
+        blur them. Gradient checkpointing trades a second forward pass for memory.
         Raises TuningError for a target that no layer of the LLM is named after, for a chat
         template that renders a prompt with its answer differently from the prompt alone, and for
         an LLM whose examples would see each other in one row.
@@ -65,14 +61,15 @@ class LoraTuner:
             pass  # it says here, not after a cycle, that it cannot
         self.llm = llm
         self.tokenizer = tokenizer
-        self.settings = settings
+        self.settings = replace(settings, dropout=0.0) if objective.compares else settings
+        self.objective = objective
         self.max_tokens = max_tokens
         self.gradient_checkpointing = gradient_checkpointing
         config = LoraConfig(
             task_type="CAUSAL_LM",
             r=settings.r,
             lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
+            lora_dropout=self.settings.dropout,
             target_modules=list(settings.targets),
         )
         with self._random_state(seed), _old_names():
@@ -80,20 +77,32 @@ class LoraTuner:
         llm.train(False)
 
     def fits(self, lesson: Lesson) -> bool:
-        """Return whether the prompt and each of its answers fit the LLM's context together."""
-        rendered = (render_example(self.tokenizer, lesson.prompt, a.text) for a in lesson.answers)
-        return all(len(tokens) <= self.max_tokens for tokens, _ in rendered)
+        """Return whether the LLM can be taught the prompt with each of its answers.
+
+        Each must fit its context and be rendered to what the LLM would have written.
+        """
+        try:
+            return all(len(tokens) <= self.max_tokens for tokens, _ in self._rendered(lesson))
+        except TuningError:
+            return False
 
     def learn(
-        self, lessons: Sequence[Lesson], held_out: Sequence[Lesson], *, seed: int, directory: Path
+        self,
+        lessons: Sequence[Lesson],
+        held_out: Sequence[Lesson],
+        *,
+        seed: int,
+        directory: Path,
+        guard: Guard | None = None,
     ) -> TuneResult:
-        """Train the adapter on `lessons`, keep it unless `held_out` got worse, and save it.
+        """Train the adapter on `lessons`, keep it unless it is seen to be worse, and save it.
 
-        The loss counts answers only. The adapter stays as it was when the held-out loss rises,
-        when the training diverges, and when an exception interrupts it. `directory` appears
-        complete or not at all and replaces one of that name. Other users of torch's random
-        numbers are not disturbed. Afterwards the LLM is in evaluation mode.
-        Raises ValueError for no lesson on either side, and for one over `max_tokens`.
+        Losses count answers only. The adapter stays as it was when the `guard` says so, when the
+        training diverges, when an exception interrupts it and, for an objective that imitates,
+        when the loss of `held_out` rises: others may make answers less likely that nobody
+        judged. `directory` appears complete or not at all and replaces one of that name. Other
+        users of torch's random numbers are not disturbed. Afterwards the LLM is in evaluation
+        mode. Raises ValueError for no lesson on either side, and for one over `max_tokens`.
         """
         if not lessons or not held_out:
             raise ValueError(
@@ -101,33 +110,38 @@ class LoraTuner:
                 "both must be 1 or more"
             )
         started = time.perf_counter()
-        examples = [example for lesson in lessons for example in self._examples(lesson)]
-        watched = [example for lesson in held_out for example in self._examples(lesson)]
+        for lesson in (*lessons, *held_out):
+            self._check(lesson)
+        pieces = pieces_of(lessons, self.objective, self._rendered)
+        watched = [example for lesson in held_out for example in self._rendered(lesson)]
         loss_before = self._held_out_loss(watched)
+        count = guard.count() if guard else 0
         before = self._weights()
-        steps, loss_after = 0, math.nan
+        steps, loss_after, kept = 0, math.nan, False
         try:
-            with self._random_state(seed), self._checkpointing():
-                steps = fit(
-                    self.llm, examples, self.settings, max_tokens=self.max_tokens, seed=seed
-                )
+            steps = self._fit(pieces, seed)
             loss_after = self._held_out_loss(watched)
+            kept = loss_after <= loss_before or (
+                self.objective.compares and math.isfinite(loss_after)
+            )
+            if kept and guard:
+                kept = not guard.worse(count, guard.count())
         except DivergedError:
             pass  # a loss that stays NaN is not kept
         except BaseException:
             self._restore(before)
             raise
-        kept = loss_after <= loss_before  # False for NaN
         if not kept:
             self._restore(before)
         self.llm.train(False)
-        self._save(directory)
+        save_adapter(self.adapted, directory)
         return TuneResult(
             loss_before=loss_before,
             loss_after=loss_after if math.isfinite(loss_after) else None,
             kept=kept,
             steps=steps,
-            tokens=self.settings.epochs * sum(len(tokens) for tokens, _ in examples),
+            tokens=self.settings.epochs
+            * sum(len(tokens) for piece in pieces for tokens, _ in piece.examples),
             seconds=time.perf_counter() - started,
         )
 
@@ -137,27 +151,45 @@ class LoraTuner:
         Raises FileNotFoundError when `directory` holds no adapter, and ValueError when that
         adapter was made with another rank, alpha or targets.
         """
-        if not (directory / _WEIGHTS).is_file():
-            raise FileNotFoundError(f"{directory} holds no {_WEIGHTS}")
-        saved = LoraConfig.from_pretrained(str(directory))
-        found = (saved.r, saved.lora_alpha, sorted(saved.target_modules or ()))
-        wanted = (self.settings.r, self.settings.alpha, sorted(self.settings.targets))
-        if found != wanted:
-            raise ValueError(
-                f"the adapter in {directory} has rank, alpha, targets {found}; "
-                f"this run's have {wanted}; they must be equal"
-            )
-        set_peft_model_state_dict(self.adapted, load_file(directory / _WEIGHTS))
+        load_adapter(self.adapted, self.settings, directory)
 
-    def _examples(self, lesson: Lesson) -> Iterator[Example]:
-        for answer in lesson.answers:
-            tokens, start = render_example(self.tokenizer, lesson.prompt, answer.text)
+    def _rendered(self, lesson: Lesson | Unit) -> list[Example]:
+        return [
+            render_example(self.tokenizer, lesson.prompt, one.text, finished=one.finished)
+            for one in lesson.answers
+        ]
+
+    def _check(self, lesson: Lesson) -> None:
+        for tokens, _ in self._rendered(lesson):
             if len(tokens) > self.max_tokens:
                 raise ValueError(
                     f"lesson {lesson.name!r} has {len(tokens)} tokens; "
                     f"at most {self.max_tokens} fit, and none is ever cut"
                 )
-            yield tokens, start
+
+    def _fit(self, pieces: Sequence[Piece], seed: int) -> int:
+        """Train on the pieces, if any; return the optimizer steps."""
+        if not pieces:
+            return 0
+        settings = self.settings
+        if self.objective.compares:
+            pieces = scored(
+                self.llm,
+                self.adapted,
+                pieces,
+                self.objective,
+                batch=settings.batch,
+                max_tokens=self.max_tokens,
+            )
+        with self._random_state(seed), self._checkpointing():
+            return fit(
+                self.llm,
+                pieces,
+                settings,
+                self.objective,
+                max_tokens=self.max_tokens,
+                seed=seed,
+            )
 
     def _held_out_loss(self, examples: Sequence[Example]) -> float:
         return held_out_loss(
@@ -178,22 +210,6 @@ class LoraTuner:
                 weight.copy_(weights[name])
         self.llm.zero_grad(set_to_none=True)
         self.llm.train(False)
-
-    def _save(self, directory: Path) -> None:
-        """Write the two files that PEFT reads, beside `directory`, then move them there."""
-        partial = directory.with_name(f".{directory.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed here
-        partial.mkdir(parents=True)
-        state = get_peft_model_state_dict(self.adapted, save_embedding_layers=False)
-        weights = {name: weight.contiguous().cpu() for name, weight in state.items()}
-        save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
-        self.adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
-        for path in partial.iterdir():  # the row of the cycle counts on them
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if directory.exists():
-            shutil.rmtree(directory)
-        partial.replace(directory)
 
     @contextmanager
     def _random_state(self, seed: int) -> Iterator[None]:

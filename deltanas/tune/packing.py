@@ -8,7 +8,7 @@ prompt stands in the row once, and every answer follows it as if it stood alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain
 from random import Random
@@ -24,6 +24,18 @@ from deltanas.tune.rendering import TuningError
 _PACKED = "deltanas_packed"  # the attention's name in transformers
 
 Example = tuple[list[int], int]  # tokens, index of the answer's first (1 or more)
+
+
+class Piece(NamedTuple):
+    """Examples that go through the LLM together, with what an objective knows of each."""
+
+    examples: tuple[Example, ...]
+    weights: tuple[float, ...]  # of the examples; what they mean is the objective's matter
+    real: bool = False  # imitated, whatever the objective
+    reference: Tensor | None = None  # (K,) log-probabilities of the targets without the adapter
+    before: Tensor | None = None  # (K,) the same by the adapter as the tuning began
+    apart: Example | None = None  # an answer to another prompt, by which drift is measured
+    apart_reference: float = 0.0  # its log-probability without the adapter
 
 
 class Segment(NamedTuple):
@@ -70,41 +82,53 @@ def pack(examples: Sequence[Example]) -> PackedRow:
     )
 
 
-def siblings_together(examples: Sequence[Example], rng: Random | None) -> list[Example]:
-    """Return the examples with those of one prompt beside each other; `rng` shuffles them."""
-    order = list(examples)
+def siblings_together(pieces: Sequence[Piece], rng: Random | None) -> list[Piece]:
+    """Return the pieces with those of one prompt beside each other; `rng` shuffles them."""
+    order = list(pieces)
     if rng is not None:
         rng.shuffle(order)
-    groups: dict[tuple[int, ...], list[Example]] = defaultdict(list)
-    for example in order:
-        groups[tuple(example[0][: example[1]])].append(example)
+    groups: dict[tuple[int, ...], list[Piece]] = defaultdict(list)
+    for piece in order:
+        tokens, start = piece.examples[0]
+        groups[tuple(tokens[:start])].append(piece)
     families = list(groups.values())
     if rng is not None:
         rng.shuffle(families)
     return list(chain.from_iterable(families))
 
 
-def fill(
-    examples: Sequence[Example], *, most_tokens: int, most_targets: int
-) -> Iterator[list[Example]]:
-    """Cut examples, in their order, into rows of at most that many tokens and targets.
+def fill(pieces: Sequence[Piece], *, most_tokens: int, most_targets: int) -> Iterator[list[Piece]]:
+    """Cut pieces, in their order, into rows of at most that many tokens and targets.
 
-    An example alone is over them where it must be: nothing is cut.
+    A piece alone is over them where it must be: nothing is cut.
     """
-    row: list[Example] = []
+    row: list[Piece] = []
     prompts: set[tuple[int, ...]] = set()
     tokens = targets = 0
-    for sequence, start in examples:
-        prompt, answer = tuple(sequence[:start]), len(sequence) - start
-        new = answer if prompt in prompts else len(sequence)
-        if row and (tokens + new > most_tokens or targets + answer > most_targets):
+    for piece in pieces:
+        new, answers, own = _sizes(piece, prompts)
+        if row and (tokens + new > most_tokens or targets + answers > most_targets):
             yield row
-            row, prompts, tokens, targets, new = [], set(), 0, 0, len(sequence)
-        row.append((sequence, start))
-        prompts.add(prompt)
-        tokens, targets = tokens + new, targets + answer
+            row, tokens, targets = [], 0, 0
+            new, answers, own = _sizes(piece, set())
+            prompts = set()
+        row.append(piece)
+        prompts |= own
+        tokens, targets = tokens + new, targets + answers
     if row:
         yield row
+
+
+def _sizes(piece: Piece, prompts: Set[tuple[int, ...]]) -> tuple[int, int, set[tuple[int, ...]]]:
+    """Return the tokens that a piece adds to a row with these prompts, its targets and prompts."""
+    own: set[tuple[int, ...]] = set()
+    tokens = targets = 0
+    for sequence, start in piece.examples:
+        prompt = tuple(sequence[:start])
+        tokens += len(sequence) - (start if prompt in prompts or prompt in own else 0)
+        targets += len(sequence) - start
+        own.add(prompt)
+    return tokens, targets, own
 
 
 @contextmanager

@@ -15,14 +15,14 @@ class TuningError(UserError):
 
 
 def render_example(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str
+    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, *, finished: bool = True
 ) -> tuple[list[int], int]:
     """Return the tokens of one user turn with its answer, and the index of the answer's first.
 
     The tokens before the answer are exactly those that generation starts from, and those of the
     answer are what generation writes: spaces and line breaks that a template puts around an
     answer (Mistral's before it, DeepSeek's after it) are left out. The last token is the end of
-    turn that the template writes, if any. Nothing is ever truncated.
+    turn that the template writes, if any, and the answer is `finished`. Nothing is ever truncated.
     Raises TuningError when the template changes the prompt or the answer once both are there, so
     that training and generation would differ, and when no answer is left.
     """
@@ -49,6 +49,8 @@ def render_example(
             "the prompt's tokens must be a prefix of the tokens with the answer; "
             f"a token joins the end of the prompt {asked[-20:]!r} with the answer {answer[:20]!r}"
         )
+    if not finished:
+        return tokens, start
     special = tokenizer.added_tokens_decoder
     return tokens + [token for token in _tokens(tokenizer, rest) if token in special][:1], start
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,20 +13,15 @@ from typing import Literal
 
 import lightning
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
-from deltanas.tune.packing import (
-    Example,
-    PackedRow,
-    fill,
-    pack,
-    packed_attention,
-    siblings_together,
-)
+from deltanas.tune.objectives.base import Objective, Scores
+from deltanas.tune.objectives.sft import Sft
+from deltanas.tune.packing import Piece, packed_attention
+from deltanas.tune.scoring import log_probabilities
+from deltanas.tune.steps import Step, Steps
 
 _PRECISION: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     torch.float32: "32-true",
@@ -46,7 +40,7 @@ class LoraSettings:
 
     r: int  # rank, > 0
     alpha: int  # the adapter's output is scaled by alpha / r
-    dropout: float  # on the adapter's input, in [0, 1)
+    dropout: float  # on the adapter's input, in [0, 1); of an objective that compares 0
     targets: tuple[str, ...]  # names of the layers that it adapts
     lr: float  # AdamW, constant, > 0
     weight_decay: float
@@ -56,70 +50,6 @@ class LoraSettings:
     gradient_clip: float = 1.0  # largest L2 norm of the gradients; nn-gpt's trainer uses the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What one forward pass may hold."""
-
-    tokens: int
-    targets: int
-
-    @classmethod
-    def of(cls, examples: Sequence[Example], batch: int, max_tokens: int) -> Room:
-        """Return room for `batch` examples, be they the longest: short ones find more room."""
-        longest = max(len(tokens) - start for tokens, start in examples)
-        return cls(tokens=batch * max_tokens, targets=batch * longest)
-
-    def rows(self, examples: Sequence[Example]) -> Iterator[PackedRow]:
-        """Yield the examples packed, in their order."""
-        return map(pack, fill(examples, most_tokens=self.tokens, most_targets=self.targets))
-
-
-class Steps:
-    """The rows of every optimizer step, in a new random order every epoch."""
-
-    def __init__(
-        self, examples: Sequence[Example], settings: LoraSettings, *, max_tokens: int, seed: int
-    ) -> None:
-        self.examples = list(examples)
-        self.pairs = settings.batch * settings.accumulate
-        self.room = Room.of(examples, settings.batch, max_tokens)
-        self.rng = random.Random(seed)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.pairs)
-
-    def __iter__(self) -> Iterator[list[PackedRow]]:
-        order = siblings_together(self.examples, self.rng)
-        for start in range(0, len(order), self.pairs):
-            yield list(self.room.rows(order[start : start + self.pairs]))
-
-
-def answer_loss(llm: PreTrainedModel, row: PackedRow) -> Tensor:
-    """Return the sum of the cross-entropy of all answers' tokens, in nats."""
-    logits = llm(
-        input_ids=row.tokens,
-        position_ids=row.positions,
-        use_cache=False,
-        logits_to_keep=row.kept,
-        segments=row.segments,
-    ).logits  # (1, K, V)
-    return F.cross_entropy(logits[0].float(), row.targets, reduction="sum")
-
-
-@torch.no_grad()
-def held_out_loss(
-    llm: PreTrainedModel, examples: Sequence[Example], *, batch: int, max_tokens: int
-) -> float:
-    """Return the mean loss per answer token in nats, without dropout; NaN stays NaN."""
-    llm.train(False)
-    room = Room.of(examples, batch, max_tokens)
-    total = 0.0
-    with packed_attention(llm):
-        for row in room.rows(siblings_together(examples, None)):
-            total += answer_loss(llm, move_data_to_device(row, llm.device)).item()
-    return total / sum(len(tokens) - start for tokens, start in examples)
-
-
 class LoraModule(lightning.LightningModule):
     """The adapter in training.
 
@@ -127,10 +57,10 @@ class LoraModule(lightning.LightningModule):
     every fit, and the LLM stays on its device from cycle to cycle.
     """
 
-    def __init__(self, llm: PreTrainedModel, settings: LoraSettings) -> None:
+    def __init__(self, llm: PreTrainedModel, settings: LoraSettings, objective: Objective) -> None:
         super().__init__()
         self.outside = (llm,)  # torch registers modules, not tuples of them
-        self.settings = settings
+        self.settings, self.objective = settings, objective
         self.automatic_optimization = False  # the rows of a step differ in number
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -145,14 +75,12 @@ class LoraModule(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         self.clip_gradients(optimizer, gradient_clip_val=self.settings.gradient_clip)
 
-    def training_step(self, rows: Sequence[PackedRow], batch_idx: int) -> None:
-        """Take one optimizer step on the mean loss of all its answers' tokens."""
+    def training_step(self, step: Step, batch_idx: int) -> None:
+        """Take one optimizer step on the mean loss of all its rows."""
         optimizer = self.optimizers()
         if not isinstance(optimizer, LightningOptimizer):
             raise TypeError(f"one optimizer is configured, not {optimizer!r}")
-        count = sum(len(row.targets) for row in rows)
-        for row in rows:
-            loss = answer_loss(self.outside[0], row) / count
+        for loss in self.losses(step):
             value = loss.item()
             if not math.isfinite(value):
                 raise DivergedError(
@@ -163,18 +91,38 @@ class LoraModule(lightning.LightningModule):
         optimizer.step()
         optimizer.zero_grad()
 
+    def losses(self, step: Step) -> Iterator[Tensor]:
+        """Yield the loss of every row; their sum is the step's, the mean of all that it holds."""
+        drift = self._drift(step)
+        for row in step.rows:
+            objective = Sft() if row.real else self.objective
+            policy = log_probabilities(self.outside[0], row.packed)
+            scores = Scores(row.lengths, row.weights, policy, row.reference, row.before, drift)
+            yield objective.loss(scores) / row.divisor
+
+    @torch.no_grad()
+    def _drift(self, step: Step) -> float:
+        """Return how much likelier than the reference answers to other prompts are; 0 or more."""
+        answers = sum(len(row.segments) for row in step.apart)
+        if not answers:
+            return 0.0
+        policy = sum(log_probabilities(self.outside[0], row).sum().item() for row in step.apart)
+        return max(0.0, (policy - step.apart_reference) / answers)
+
 
 def fit(
     llm: PreTrainedModel,
-    examples: Sequence[Example],
+    pieces: Sequence[Piece],
     settings: LoraSettings,
+    objective: Objective,
     *,
     max_tokens: int,
     seed: int,
 ) -> int:
     """Train the LLM's trainable weights, which are its adapter's; return the optimizer steps.
 
-    A step takes `batch * accumulate` examples, in passes of at most `batch * max_tokens` tokens.
+    A step takes `batch * accumulate` pieces, in passes of at most `batch * max_tokens` tokens
+    unless a piece alone has more.
     Draws from torch's global generators (dropout); the LLM is left in training mode.
     Raises DivergedError at the first loss that is not finite.
     """
@@ -190,8 +138,15 @@ def fit(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        module = LoraModule(llm, settings)
-        steps = Steps(examples, settings, max_tokens=max_tokens, seed=seed)
+        module = LoraModule(llm, settings, objective)
+        steps = Steps(
+            pieces,
+            objective,
+            batch=settings.batch,
+            accumulate=settings.accumulate,
+            max_tokens=max_tokens,
+            seed=seed,
+        )
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             with packed_attention(llm):

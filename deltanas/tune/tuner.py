@@ -13,7 +13,8 @@ class Answer:
     """One answer to a prompt, and how good it was."""
 
     text: str
-    reward: float  # for a delta, its gain in proxy accuracy, in [-1, 1]; 0 where it is unknown
+    reward: float  # where objectives compare answers, as in `rewards`; else a gain, 0: unknown
+    finished: bool = True  # False: it was cut, so nothing says that it ends there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Lesson:
     name: str  # for messages
     prompt: str  # the user turn, before the chat template
     answers: tuple[Answer, ...]
+    real: bool = False  # not of the search's own making: to be imitated, whatever the objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +39,35 @@ class TuneResult:
     seconds: float
 
 
+class Guard(Protocol):
+    """Watches over more than a loss can tell."""
+
+    def count(self) -> int:
+        """Return a figure of the LLM as it is now; larger is better."""
+        ...
+
+    def worse(self, before: int, after: int) -> bool:
+        """Return whether a figure fell by more than chance explains."""
+        ...
+
+
 class Tuner(Protocol):
     """Teaches an LLM, cycle after cycle."""
 
     def fits(self, lesson: Lesson) -> bool:
-        """Return whether the prompt and each of its answers fit the LLM's context together."""
+        """Return whether the LLM can be taught the prompt with each of its answers."""
         ...
 
     def learn(
-        self, lessons: Sequence[Lesson], held_out: Sequence[Lesson], *, seed: int, directory: Path
+        self,
+        lessons: Sequence[Lesson],
+        held_out: Sequence[Lesson],
+        *,
+        seed: int,
+        directory: Path,
+        guard: Guard | None = None,
     ) -> TuneResult:
-        """Train on lessons, keep what came of it unless `held_out` got worse, and save it."""
+        """Train on lessons, save what came of it, and keep it unless it is seen to be worse."""
         ...
 
     def load(self, directory: Path) -> None:

@@ -228,7 +228,26 @@ def test_a_known_text_counts_in_whatever_tokens_it_was_written(llm: Transformers
 
 def test_what_replies_start_alike_with_is_read_once(llm: TransformersLLM, heat: Heat):
     race = Race(llm._ids("ab"), None, seed=2, known={})
+    read: list[int] = []
+
+    def count(module: Any, positional: Any, named: Mapping[str, torch.Tensor]) -> None:
+        read.append(named["input_ids"].shape[1])
+
+    hook = llm.network.register_forward_pre_hook(count, with_kwargs=True)
     heat.run({race: 40})
+    hook.remove()
     work = heat.decoder.work
     assert work.sampled < 0.9 * sum(map(len, race.arrived(40)))
-    assert work.forwards <= 14  # as many as tokens in the longest: no step is lost
+    assert sum(read) == len(race.prompt) + work.sampled - 40  # the last of each is not read
+    assert work.forwards == len(read) <= 14  # as many as tokens in the longest
+
+
+def test_known_replies_are_read_beside_the_new_one(llm: TransformersLLM, heat: Heat):
+    race = Race(llm._ids("ab"), None, seed=2, known={})
+    heat.run({race: 12})
+    answers = race.arrived(12)
+    before = heat.decoder.work.forwards
+    again = Race(race.prompt, None, seed=2, known={str(each): each for each in answers[:11]})
+    heat.run({again: 1})
+    assert again.arrived(1) == answers[11:]
+    assert heat.decoder.work.forwards - before <= 14 + 4  # some branch off where nothing is known

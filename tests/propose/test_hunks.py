@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from deltanas.propose.hunks import (
     Excerpt,
     UnplacedHunkError,
+    bare_hunks,
     compact_delta,
     number_hunks,
-    without_numbers,
 )
 from deltanas.screen import apply_delta
 
@@ -37,7 +37,7 @@ def test_a_numbered_compact_delta_gives_the_edited_source(before: list[str], aft
     else:
         numbered = number_hunks(view(old), delta)
         assert apply_delta(old, numbered) == new
-        assert without_numbers(numbered) == delta
+        assert bare_hunks(numbered) == delta
 
 
 def test_a_repeated_line_gets_the_context_that_makes_it_unique():

@@ -24,6 +24,7 @@ from deltanas.search import needs
 from deltanas.search.needs import llm_needs
 from deltanas.search.parts import open_llm
 from deltanas.tune.lora import LoraTuner
+from deltanas.tune.objectives.sft import Sft
 from deltanas.tune.rendering import TuningError, render_example
 from tests.fakes import requests
 from tests.families import FAMILIES, Family, write_toy
@@ -78,6 +79,7 @@ def tuner_of(llm: TransformersLLM) -> LoraTuner:
         llm.network,
         llm.tokenizer,
         settings,
+        Sft(),
         max_tokens=llm.context,
         seed=0,
         gradient_checkpointing=True,

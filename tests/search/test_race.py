@@ -193,3 +193,27 @@ def test_baselines_are_scored_before_the_first_choice_where_that_is_asked_for() 
     walked(search)
     assert {job.job_id for job in executor.jobs[:3]} == {"one", "two", "three"}
     assert [job.job_id for job in executor.jobs[3:]] == ["c00-s000"]
+
+
+def test_what_was_raced_teaches_what_fresh_seeds_say(tmp_path: Path) -> None:
+    tuner = ListTuner()
+    config = raced()
+    config.protocol.candidates, config.lora.minimum_gain = 4, -1.0
+    widths = iter((25, 40, 25, 40))
+    search = searching(
+        config,
+        answer=lambda request: delta(request.slot.baseline.code, next(widths)),
+        executor=NoisyExecutor(w25=lucky, w40=lucky),
+        pool=[baseline("one", 30), baseline("two", 31)],
+        tuner=tuner,
+        directory=tmp_path,
+    )
+    rows = walked(search)
+    (lessons,) = tuner.lessons
+    taught = {lesson.name: lesson.answers[0].reward for lesson in lessons}
+    stored = {row.attempt_id: row for row in rows}
+    assert taught.keys() <= stored.keys()
+    for name, reward in taught.items():
+        old = 0.30 if stored[name].parent_id == "one" else 0.31
+        assert reward == pytest.approx(width_of(stored[name].code) / 100 - old)
+        assert stored[name].gain == pytest.approx(reward + 0.30)

@@ -16,8 +16,9 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from deltanas.tune.lora import LoraTuner
+from deltanas.tune.objectives.sft import Sft
 from deltanas.tune.rendering import TuningError, render_example
-from deltanas.tune.training import held_out_loss
+from deltanas.tune.scoring import held_out_loss
 from tests.tune.pairs import PAPER, make_lesson
 
 LESSONS = [make_lesson(number) for number in range(3)]
@@ -36,6 +37,7 @@ def make_tuner(
         llm,
         tokenizer,
         replace(PAPER, **(fields | changes)),
+        Sft(),
         max_tokens=max_tokens,
         seed=0,
         gradient_checkpointing=gradient_checkpointing,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from transformers import LlamaForCausalLM, PreTrainedModel
 
-from deltanas.tune.packing import Segment, fill, pack, packed_attention, siblings_together
+from deltanas.tune.objectives.sft import Sft
+from deltanas.tune.packing import Piece, Segment, fill, pack, packed_attention, siblings_together
 from deltanas.tune.rendering import TuningError
-from deltanas.tune.training import Steps, answer_loss
+from deltanas.tune.scoring import answer_loss
+from deltanas.tune.steps import Steps
 from tests.families import FAMILIES, Family, write_toy
-from tests.tune.pairs import PAPER
 
 PROMPT = [7, 8, 9, 10, 11, 12, 13]
 EXAMPLES = [
@@ -25,6 +25,7 @@ EXAMPLES = [
     ([*PROMPT, 23], 7),  # siblings of the first: they share its prompt
     ([*PROMPT, 20, 24, 25, 26, 27, 28], 7),
 ]
+PIECES = [Piece((example,), (1.0,)) for example in EXAMPLES]
 ALONE = sum(len(tokens) for tokens, _ in EXAMPLES)
 
 
@@ -94,7 +95,7 @@ def test_a_shared_prompt_stands_in_a_row_once():
 
 def test_rows_hold_what_fits_and_cut_nothing():
     def lengths(**most: int) -> list[int]:
-        return [len(row) for row in fill(EXAMPLES, **most)]
+        return [len(row) for row in fill(PIECES, **most)]
 
     assert lengths(most_tokens=100, most_targets=100) == [4]
     assert lengths(most_tokens=22, most_targets=100) == [3, 1]
@@ -105,7 +106,7 @@ def test_rows_hold_what_fits_and_cut_nothing():
 
 def test_siblings_stay_together_in_every_order():
     orders = {
-        tuple(len(tokens) for tokens, _ in siblings_together(EXAMPLES, random.Random(seed)))
+        tuple(len(p.examples[0][0]) for p in siblings_together(PIECES, random.Random(seed)))
         for seed in range(40)
     }
     assert len(orders) == 12  # of the siblings 3!, and the other before or after them
@@ -113,13 +114,13 @@ def test_siblings_stay_together_in_every_order():
 
 
 def test_a_step_takes_batch_times_accumulate_pairs():
-    settings = replace(PAPER, batch=1, accumulate=3)
-    steps = Steps(EXAMPLES, settings, max_tokens=13, seed=0)
+    steps = Steps(PIECES, Sft(), batch=1, accumulate=3, max_tokens=13, seed=0)
     assert len(steps) == 2
     for _ in range(2):
         first, second = steps
-        rows = [*first, *second]
-        assert [sum(len(row.segments) for row in step) for step in (first, second)] == [3, 1]
+        sizes = [[len(row.lengths) for row in step.rows] for step in (first, second)]
+        assert [sum(each) for each in sizes] == [3, 1]
+        rows = [row.packed for row in (*first.rows, *second.rows)]
         assert max(row.tokens.numel() for row in rows) <= 13
         assert max(row.targets.numel() for row in rows) <= 7
         assert sum(row.targets.numel() for row in rows) == 17

@@ -19,7 +19,10 @@ CONTROL = "random_edit"  # stands in the place of an LLM where none was asked
 
 # settings that say where a run took place: they do not change what it measures
 _ELSEWHERE = ("seed", "ablation", "tracker.", "executor.", "archive.path", "llm.device")
-_UNUSED_WITHOUT_LLM = ("llm.", "lora.", "decoding", "generation")
+_UNUSED_WITHOUT_LLM = (
+    *("llm.", "lora.", "decoding", "generation", "tune.objective", "tune.beta", "tune.margin"),
+    *("tune.real_share", "tune.guard"),  # tune.siblings holds without one too
+)
 _SHOWN = 32  # characters of a setting's value in a variant
 
 
