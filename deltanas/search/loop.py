@@ -54,14 +54,11 @@ class Search:
 
     def _cycle(self, cycle: int) -> CycleSummary:
         finished = self.journal.cycle(cycle)
-        slots: list[Slot] = []
-        rows: list[Attempt] = []
+        slots, rows = list[Slot](), list[Attempt]()
         turn = self.slots.choose(cycle)
         while turn:
             if finished and not all(self.journal.row(slot.name) for slot in turn):
-                raise SearchError(
-                    f"cycle {cycle} is stored as finished, and rows of it are missing"
-                )
+                raise SearchError(f"cycle {cycle} is stored as finished, and lacks rows")
             replies = self.asking.replies(turn)
             made = sorted(self._rows(cycle, turn, replies), key=lambda row: row.slot)
             slots, rows = slots + turn, rows + made
@@ -103,8 +100,7 @@ class Search:
         training = {job.job_id for job in jobs}
         untrained = [found for name, found in checked.items() if name not in training]
         order = list(self.memory.pools)  # in which the executor works
-        title = f"cycle {cycle}: evaluate"
-        with self.stages.show(Stage.evaluate, title, len(jobs)) as advance:
+        with self.stages.show(Stage.evaluate, f"cycle {cycle}: evaluate", len(jobs)) as advance:
             evaluations = chain(untrained, self.executor.map(jobs))
             for slot in sorted(slots, key=lambda slot: order.index(slot.dataset)):
                 row, source = rows.get(slot.name), sources.get(slot.name)
