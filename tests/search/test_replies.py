@@ -72,13 +72,19 @@ def redrawing(redraws: int, **protocol: Any) -> Config:
 def test_no_reply_to_a_baseline_comes_twice_whatever_was_killed():
     config = redrawing(1, cycles=3)
     journal = ListJournal()
-    whole = walked(searching(config, proposer=drawing(20), journal=journal))
+    whole = walked(searching(config, proposer=drawing(16), journal=journal))
     replies = [(row.parent_id, row.reply) for row in whole]
     assert len(set(replies)) == len(replies) == 12
     assert any(row.output_tokens > 1 for row in whole)
     for count in range(0, len(journal.told), 2):
         killed = ListJournal(journal.told[:count])
-        assert walked(searching(config, proposer=drawing(20), journal=killed)) == whole
+        assert walked(searching(config, proposer=drawing(16), journal=killed)) == whole
+
+
+def test_later_cycles_leave_out_what_the_rows_of_earlier_ones_say():
+    config = configured(cycles=2, candidates=4)
+    rows = walked(searching(config, proposer=drawing(8), pool=POOL[:1], gate=1.0))
+    assert len({row.reply for row in rows}) == 8
 
 
 def test_baselines_and_data_sets_have_replies_of_their_own():
