@@ -100,6 +100,17 @@ def test_a_finished_run_is_left_as_it_is(unkilled: Path):
     assert {path: path.read_bytes() for path in unkilled.iterdir() if path.is_file()} == before
 
 
+def test_the_same_command_again_finds_a_finished_run_and_adds_nothing(unkilled: Path):
+    before = {path: path.read_bytes() for path in unkilled.rglob("*") if path.is_file()}
+    output = finish(start(unkilled, *SMALL, f"hydra.run.dir={unkilled}"))
+    assert output == f"finished already; deltanas-report shows it again\n{unkilled}\n"
+    process = start(unkilled, *SMALL, "seed=7", f"hydra.run.dir={unkilled}")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "holds a run of another configuration" in errors
+    assert {path: path.read_bytes() for path in unkilled.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

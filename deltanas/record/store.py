@@ -22,6 +22,7 @@ from deltanas.records import (
     Run,
     UsedBaseline,
     UserError,
+    resume_line,
 )
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist, Retraining)
@@ -207,7 +208,7 @@ class RunStore:
         except sqlite3.OperationalError as error:  # of the disk, not of the row
             raise RunStoreError(
                 f"{self.path} cannot take {what}: {error}; what it held before is safe. See to"
-                f" the disk, then resume={self.path.parent} goes on"
+                f" the disk, then {resume_line(self.path.parent)} goes on"
             ) from error
         except (sqlite3.Error, ValueError) as error:
             raise RunStoreError(f"{self.path.name} refuses {what}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -200,7 +201,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRun:
-    """A run with a summary; one that was interrupted has one too, over fewer cycles."""
+    """A run that went to its end, with its summary."""
 
     directory: Path
     summary: Summary
@@ -227,3 +228,8 @@ class LostRun:
     settings: Mapping[str, str]  # as in FinishedRun
     attempted: int = 0  # rows so far
     valid: int = 0
+
+
+def resume_line(directory: Path) -> str:
+    """Return the command that goes on with a run, as a shell reads it."""
+    return f"deltanas {shlex.quote(f'resume={directory.absolute()}')}"
