@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanas.cli.exits import ending, visible
-from deltanas.records import Evaluation, Job, Recipe
+from deltanas.cli.template import TEMPLATE
+from deltanas.records import Evaluation, Job, Recipe, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,6 +109,7 @@ def _evaluated(
 ) -> tuple[Evaluation, str | None]:
     """Return what the screen or the jail found out, and the jail's tier where one was needed."""
     from deltanas.screen.policy import PolicyError, check_network
+    from deltanas.search.judging import degenerate_reason
     from deltanas.search.parts import open_executor, open_images
 
     (one,) = config.dataset.sets()
@@ -127,7 +129,9 @@ def _evaluated(
     images = open_images(one, config.seed, console)
     with open_executor(config, {one.name: images}) as executor:
         (found,) = executor.map([job])
-        return found, executor.jailings()[0].tier
+        tier = executor.jailings()[0].tier
+    why = degenerate_reason(found, images.majority_rate("val"))
+    return replace(found, reason=found.reason or why), tier
 
 
 def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console) -> None:
@@ -135,11 +139,16 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
     from rich.table import Table
 
     from deltanas.config.recipe import RecipeConfig
+    from deltanas.report.console import say
     from deltanas.report.formats import NOT_MEASURED, count, duration, percent
 
-    console.print(f"{found.verdict}: {found.verdict.advice}", markup=False, highlight=False)
-    if found.reason:
-        console.print(visible(found.reason), markup=False, highlight=False)
+    trained = found.verdict is Verdict.TRAINED
+    said = found.reason if trained and found.reason else found.verdict.for_people
+    say(console, f"{found.verdict}: {visible(said)}")
+    if found.reason and not trained:
+        say(console, visible(found.reason))
+    if found.verdict is Verdict.INTERFACE:
+        say(console, f"\nA network in this interface:\n{TEMPLATE}")
     memory = found.memory_bytes
     settings = {each.name: getattr(recipe, each.name) for each in fields(RecipeConfig)}
     rows = [

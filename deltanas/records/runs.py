@@ -26,10 +26,12 @@ class Attempt:
     reason: str
     prompt: str
     reply: str
+    # from parent to code, as `git apply` takes it; where none applied, as it was written; empty
+    # for whole networks, in which nobody wrote a delta
     delta: str
     code: str  # empty when the delta did not apply
-    delta_lines: int | None  # lines of the delta as emitted, headers included
-    delta_tokens: int | None  # by the proposer's own tokenizer; None where there is none
+    delta_lines: int | None  # lines of the delta as it was written, headers included
+    delta_tokens: int | None  # the same by the proposer's own tokenizer; None: there is none
     prompt_tokens: int
     output_tokens: int
     full_lines: int | None  # lines of the whole network that the delta stands for

@@ -126,6 +126,10 @@ def _of_row(name: str, recorded: Fields, replayed: Fields | None) -> Iterator[Di
         other = replayed[field]
         if field in ("verdict", "reason") and recorded["verdict"] is None:
             continue  # an older run does not tell
+        if field == "reason" and recorded["verdict"] == replayed["verdict"] == Verdict.TRAINED:
+            continue  # it says why a network is degenerate, in which case others differ too
+        if field == "delta" and recorded["code"] and replayed["code"]:
+            continue  # parent and code say all of it; an older run keeps it as it was written
         if field == "reason":
             if limited and recorded["verdict"] == replayed["verdict"]:
                 continue  # it tells seconds or bytes

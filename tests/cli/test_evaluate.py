@@ -13,6 +13,7 @@ import pytest
 
 from deltanas.archive.builtin_archive import source
 from deltanas.cli.evaluate import main
+from deltanas.cli.template import TEMPLATE
 from deltanas.records import Verdict
 
 NETWORK = source("plain_cnn_bn")
@@ -59,6 +60,32 @@ def test_a_network_trains(evaluate: Program) -> None:
     assert 0 < found["seconds"] < 60
     assert "lr          0.05" in shown
     assert "MiB" in shown
+
+
+def test_the_template_is_a_network_that_trains(evaluate: Program) -> None:
+    found, shown = evaluate(TEMPLATE)
+    assert (found["verdict"], found["reason"]) == ("trained", "")
+    assert found["proxy_accuracy"] > 0.5
+    assert "nothing needs to change" in shown
+
+
+def test_a_softmax_before_the_loss_is_told(evaluate: Program) -> None:
+    found, shown = evaluate(TEMPLATE.replace(".flatten(1))", ".flatten(1)).softmax(1)"))
+    assert found["verdict"] == "trained"
+    assert "leave it out of forward" in found["reason"]
+    assert shown.startswith(f"trained: {found['reason']}\n")
+
+
+def test_a_network_that_answers_always_the_same_is_told(evaluate: Program) -> None:
+    found, _ = evaluate(TEMPLATE.replace("self.classifier(", "0 * self.classifier("))
+    assert re.search("learned nothing: proxy accuracy .* softmax", found["reason"])
+
+
+def test_a_class_of_another_name_is_told_and_shown_a_template(evaluate: Program) -> None:
+    found, shown = evaluate(TEMPLATE.replace("class Net", "class Model"))
+    assert found["verdict"] == "interface"
+    assert "no top-level class Net, but Model" in found["reason"]
+    assert TEMPLATE in shown
 
 
 def test_limits_hold(evaluate: Program) -> None:
