@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanas.cli.exits import ending, visible
+from deltanas.cli.streams import emit
 from deltanas.cli.template import TEMPLATE
 from deltanas.records import Evaluation, Job, Recipe, Verdict
 
@@ -43,8 +44,12 @@ example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 with a verdict, 2 for what the user can mend, 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    return ending("deltanas-evaluate", lambda: _run(options.file, options.overrides))
+
+    def run() -> None:
+        options = _parser().parse_args(arguments)
+        _run(options.file, options.overrides)
+
+    return ending("deltanas-evaluate", run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(path: Path, overrides: Sequence[str]) -> None:
     """Evaluate the file and print what was found."""
-    from rich.console import Console
+    from deltanas.cli.terminal import terminal
 
     config, recipe = _configured(overrides)
-    console = Console()
+    console = terminal()
     found, tier = _evaluated(_source(path), config, recipe, console)
     _show(found, tier, recipe, console)
-    sys.stdout.write(_line(found) + "\n")
+    emit(_line(found) + "\n")
 
 
 def _configured(overrides: Sequence[str]) -> tuple[Config, Recipe]:
@@ -141,6 +146,7 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
     from deltanas.config.recipe import RecipeConfig
     from deltanas.report.console import say
     from deltanas.report.formats import NOT_MEASURED, count, duration, percent
+    from deltanas.report.tables import print_table
 
     trained = found.verdict is Verdict.TRAINED
     said = found.reason if trained and found.reason else found.verdict.for_people
@@ -162,10 +168,12 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
         ("Jail", tier or "not needed", ""),
         *(("Recipe" if name == "lr" else "", name, str(settings[name])) for name in settings),
     ]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    print_table(table, console)
 
 
 def _seconds(found: Evaluation) -> float | None:

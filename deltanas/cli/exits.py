@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from deltanas.cli.streams import any_reader, complain, emit
 from deltanas.records import UserError
 
 DIFFERENT = 1  # a replay that is not alike
@@ -26,15 +27,18 @@ def ending(program: str, action: Callable[[], int | None]) -> int:
     What the user can mend ends in one message on stderr, without a traceback: a UserError, what
     Hydra or OmegaConf find wrong with an override, and a file that cannot be had.
     """
-    try:
-        with _terminated_as_interrupted():
-            return action() or 0
-    except KeyboardInterrupt as error:
-        sys.stderr.write(f"{program}: interrupted\n")
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-    except _mendable() as error:
-        sys.stderr.write(f"{program}: {visible(_one_line(_message(error)))}\n")
-        return REFUSED
+    with any_reader():
+        try:
+            with _terminated_as_interrupted():
+                code = action() or 0
+                emit("")
+                return code
+        except KeyboardInterrupt as error:
+            complain(f"{program}: interrupted\n")
+            return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        except _mendable() as error:
+            complain(f"{program}: {visible(_one_line(_message(error)))}\n")
+            return REFUSED
 
 
 @contextmanager

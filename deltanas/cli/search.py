@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from deltanas.cli.leftovers import left_as_found
+from deltanas.cli.streams import emit
 from deltanas.cli.titles import job_title
 from deltanas.config.compose import from_hydra
 from deltanas.config.ranges import ConfigError
@@ -27,7 +27,7 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
     # read when torch loads: threads that spin while another process has the core cost up to 88 x
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if list(arguments) == ["--version"]:  # else it is Hydra's that is said
-        sys.stdout.write(f"deltanas {version('deltanas')}\n")
+        emit(f"deltanas {version('deltanas')}\n")
         return
     resumed = [word for word in arguments if word.startswith("resume=")]
     if not resumed:
@@ -88,13 +88,12 @@ def _is_finished(directory: Path, config: Config) -> bool:
 
 
 def _say_finished(directory: Path) -> None:
-    sys.stdout.write(f"finished already; deltanas-report shows it again\n{directory}\n")
+    emit(f"finished already; deltanas-report shows it again\n{directory}\n")
 
 
 def _search(config: Config, directory: Path, title: str | None = None) -> None:
     began = time.perf_counter()
-    from rich.console import Console
-
+    from deltanas.cli.terminal import terminal
     from deltanas.search.run import run_search
 
-    run_search(config, directory, Console(), began=began, title=title)
+    run_search(config, directory, terminal(), began=began, title=title)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanas.records import Attempt, Finalist, UsedBaseline, Verdict
+from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def print_differences(differences: Sequence[Difference], console: Console) -> No
         one, other = _shown(each.recorded, each.replayed)
         mark = "limit" if each.limited else ""
         table.add_row(each.name, each.field, Text(one), Text(other), mark)
-    console.print(table)
+    print_table(table, console)
     limited = sum(each.limited for each in differences)
     more = f", {SHOWN_ROWS} shown" if len(differences) > SHOWN_ROWS else ""
     met = f"; {limited} met a limit of time or memory and may differ honestly" if limited else ""

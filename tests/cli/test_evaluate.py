@@ -127,7 +127,11 @@ def test_what_the_screen_refuses_is_a_verdict(
         (("recipe.lr=fast",), "'fast' .* could not be converted to Float; full_key: recipe.lr"),
         (("recipe.depth=3",), "Key 'depth' not in"),
         (("recipe.batch=0", "recipe.lr=nan"), "recipe.lr=nan is .*; recipe.batch=0 is out of"),
-        (("seed=1,2",), "Ambiguous value"),
+        (("seed=1,2",), """seed=1,2 names several values, .* quoted, .* 'seed="1,2"'$"""),
+        (
+            ("dataset.root=/a=b",),
+            """dataset.root=/a=b cannot be read: mismatched input '='.* 'dataset.root="/a=b"'$""",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(
