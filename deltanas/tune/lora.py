@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from deltanas.tune.card import named_errors, write_card
 from deltanas.tune.packing import Example, packed_attention
 from deltanas.tune.rendering import TuningError, render_example
 from deltanas.tune.training import DivergedError, LoraSettings, fit, held_out_loss
@@ -180,14 +181,19 @@ class LoraTuner:
         self.llm.train(False)
 
     def _save(self, directory: Path) -> None:
-        """Write the two files that PEFT reads, beside `directory`, then move them there."""
+        """Write what PEFT reads, and a card, beside `directory`, then move all of it there.
+
+        Raises OSError with the folder's name where the disk does not take it.
+        """
         partial = directory.with_name(f".{directory.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed here
         partial.mkdir(parents=True)
         state = get_peft_model_state_dict(self.adapted, save_embedding_layers=False)
         weights = {name: weight.contiguous().cpu() for name, weight in state.items()}
-        save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
-        self.adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+        with named_errors(directory):
+            save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
+            self.adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+            write_card(partial, self.llm, self.settings)
         for path in partial.iterdir():  # the row of the cycle counts on them
             with path.open("rb") as file:
                 os.fsync(file.fileno())
