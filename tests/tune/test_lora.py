@@ -170,6 +170,7 @@ def test_a_saved_adapter_loads_again(
     make_tuner(llm, tokenizer).learn(LESSONS, LESSONS, seed=0, directory=directory)
     tuned = logits_of(llm)
     assert {path.name for path in directory.iterdir()} == {
+        "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
     }
