@@ -266,7 +266,7 @@ class ListTracker:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
         self.told.append("start")
 
     def log_cycle(self, summary: CycleSummary) -> None:

@@ -160,7 +160,8 @@ def test_an_interrupted_run_keeps_its_rows_and_writes_its_summary(tmp_path: Path
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert output.rstrip().splitlines()[-1] == str(directory)
+    *_, line, last = output.rstrip().splitlines()
+    assert (line, last) == (f"interrupted; deltanas resume={directory} goes on", str(directory))
     summary = json.loads((directory / "summary.json").read_text())
     assert summary["attempted"] == len(rows(directory)) >= 3
 
@@ -190,6 +191,7 @@ def test_bad_input_ends_in_one_clear_message(
     assert process.returncode == 2
     assert message in process.stderr
     assert "Traceback" not in process.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unwritable_run_directory_is_named(tmp_path: Path):
@@ -217,6 +219,8 @@ def test_the_jobs_of_a_sweep_are_one_group(tmp_path: Path):
     assert process.returncode == 0, process.stderr
     for job in ("0", "1"):
         with sqlite3.connect(sweep / job / "run.sqlite") as connection:
-            ((text,),) = connection.execute("SELECT value FROM meta WHERE key = 'config'")
+            meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.close()
-        assert json.loads(text)["tracker"]["group"] == "sweep"
+        assert json.loads(meta["config"])["tracker"]["group"] == "sweep"
+        number = int(job) + 1
+        assert json.loads(meta["title"]) == f"job {number} of 2: seed={number}"

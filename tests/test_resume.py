@@ -100,6 +100,26 @@ def test_a_finished_run_is_left_as_it_is(unkilled: Path):
     assert {path: path.read_bytes() for path in unkilled.iterdir() if path.is_file()} == before
 
 
+def contents(directory: Path, below: str = "") -> dict[Path, bytes]:
+    files = (path for path in (directory / below).rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files}
+
+
+def test_the_same_command_again_finds_a_finished_run_and_adds_nothing(unkilled: Path):
+    before, held = contents(unkilled), rows(unkilled)
+    output = finish(start(unkilled, *SMALL, f"hydra.run.dir={unkilled}"))
+    assert output == f"finished already; deltanas-report shows it again\n{unkilled}\n"
+    assert contents(unkilled) == before
+    process = start(unkilled, *SMALL, "seed=7", f"hydra.run.dir={unkilled}")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "holds a run of another configuration" in errors
+    assert contents(unkilled, ".hydra") == {
+        name: content for name, content in before.items() if name.parent.name == ".hydra"
+    }
+    assert rows(unkilled) == held
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

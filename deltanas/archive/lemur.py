@@ -175,8 +175,18 @@ class LemurArchive:
 
 
 def default_path() -> Path:
-    """Return where the import is kept unless the configuration says otherwise."""
-    return Path(platformdirs.user_cache_dir("deltanas")) / f"lemur-{VERSION}.sqlite"
+    """Return where the import is kept unless the configuration says otherwise.
+
+    Raises ArchiveError where there is no home directory.
+    """
+    try:
+        folder = Path(platformdirs.user_cache_dir("deltanas"))
+    except RuntimeError as error:
+        raise ArchiveError(
+            "there is no home directory to keep the LEMUR archive in; set HOME, or name the file:"
+            " archive.path=FILE for a search, --path FILE for deltanas-lemur"
+        ) from error
+    return folder / f"lemur-{VERSION}.sqlite"
 
 
 def family_of(name: str) -> str:

@@ -6,10 +6,12 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from deltanas.cli.exits import ending
+from deltanas.cli.streams import emit
 from deltanas.evaluate import (
     JailError,
     Jailing,
@@ -41,12 +43,16 @@ class Net(nn.Module):
 """
 
 
-def main() -> None:
-    """Print one line a fact, then what to do; exit with 1 where something is amiss."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one line a fact, then what to do; return 1 where something is amiss."""
+    return ending("deltanas-doctor", lambda: _examine(arguments))
+
+
+def _examine(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="deltanas-doctor", description=__doc__)
     parser.add_argument("--jail", default="auto", choices=["auto", *Tier])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of the trial")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     for name, value in _machine():
         _say(name, value)
     advice: list[str] = []
@@ -63,11 +69,11 @@ def main() -> None:
         _say("to do", sentence)
     if not advice:
         _say("to do", "nothing: python -m deltanas can start")
-    sys.exit(bool(advice))
+    return int(bool(advice))
 
 
 def _say(name: str, value: str) -> None:
-    sys.stdout.write(f"{name:<12} {value}\n")
+    emit(f"{name:<12} {value}\n")
 
 
 def _machine() -> Iterator[tuple[str, str]]:
@@ -121,4 +127,4 @@ def _trial(jail: str, device: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanas.cli.exits import ending, visible
-from deltanas.records import Evaluation, Job, Recipe
+from deltanas.cli.streams import emit
+from deltanas.cli.template import TEMPLATE
+from deltanas.records import Evaluation, Job, Recipe, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +44,12 @@ example:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 with a verdict, 2 for what the user can mend, 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    return ending("deltanas-evaluate", lambda: _run(options.file, options.overrides))
+
+    def run() -> None:
+        options = _parser().parse_args(arguments)
+        _run(options.file, options.overrides)
+
+    return ending("deltanas-evaluate", run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(path: Path, overrides: Sequence[str]) -> None:
     """Evaluate the file and print what was found."""
-    from rich.console import Console
+    from deltanas.cli.terminal import terminal
 
     config, recipe = _configured(overrides)
-    console = Console()
+    console = terminal()
     found, tier = _evaluated(_source(path), config, recipe, console)
     _show(found, tier, recipe, console)
-    sys.stdout.write(_line(found) + "\n")
+    emit(_line(found) + "\n")
 
 
 def _configured(overrides: Sequence[str]) -> tuple[Config, Recipe]:
@@ -107,7 +113,9 @@ def _evaluated(
     code: str, config: Config, recipe: Recipe, console: Console
 ) -> tuple[Evaluation, str | None]:
     """Return what the screen or the jail found out, and the jail's tier where one was needed."""
+    from deltanas.evaluate.images.image_data import Split
     from deltanas.screen.policy import PolicyError, check_network
+    from deltanas.search.judging import degenerate_reason
     from deltanas.search.parts import open_executor, open_images
 
     (one,) = config.dataset.sets()
@@ -127,7 +135,9 @@ def _evaluated(
     images = open_images(one, config.seed, console)
     with open_executor(config, {one.name: images}) as executor:
         (found,) = executor.map([job])
-        return found, executor.jailings()[0].tier
+        tier = executor.jailings()[0].tier
+    why = degenerate_reason(found, images.majority_rate(Split.VAL))
+    return replace(found, reason=found.reason or why), tier
 
 
 def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console) -> None:
@@ -135,11 +145,17 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
     from rich.table import Table
 
     from deltanas.config.recipe import RecipeConfig
+    from deltanas.report.console import say
     from deltanas.report.formats import NOT_MEASURED, count, duration, percent
+    from deltanas.report.tables import print_table
 
-    console.print(f"{found.verdict}: {found.verdict.advice}", markup=False, highlight=False)
-    if found.reason:
-        console.print(visible(found.reason), markup=False, highlight=False)
+    trained = found.verdict is Verdict.TRAINED
+    said = found.reason if trained and found.reason else found.verdict.for_people
+    say(console, f"{found.verdict}: {visible(said)}")
+    if found.reason and not trained:
+        say(console, visible(found.reason))
+    if found.verdict is Verdict.INTERFACE:
+        say(console, f"\nA network in this interface:\n{TEMPLATE}")
     memory = found.memory_bytes
     settings = {each.name: getattr(recipe, each.name) for each in fields(RecipeConfig)}
     rows = [
@@ -153,10 +169,12 @@ def _show(found: Evaluation, tier: str | None, recipe: Recipe, console: Console)
         ("Jail", tier or "not needed", ""),
         *(("Recipe" if name == "lr" else "", name, str(settings[name])) for name in settings),
     ]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    print_table(table, console)
 
 
 def _seconds(found: Evaluation) -> float | None:

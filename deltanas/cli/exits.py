@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
+from deltanas.cli.streams import any_reader, complain, emit
 from deltanas.records import UserError
 
 DIFFERENT = 1  # a replay that is not alike
 REFUSED = 2  # input that cannot be used
 INTERRUPTED = 130  # Ctrl-C
+TERMINATED = 143  # SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; a program ends on it as on Ctrl-C."""
 
 
 def ending(program: str, action: Callable[[], int | None]) -> int:
@@ -18,14 +27,32 @@ def ending(program: str, action: Callable[[], int | None]) -> int:
     What the user can mend ends in one message on stderr, without a traceback: a UserError, what
     Hydra or OmegaConf find wrong with an override, and a file that cannot be had.
     """
+    with any_reader():
+        try:
+            with _terminated_as_interrupted():
+                code = action() or 0
+                emit("")
+                return code
+        except KeyboardInterrupt as error:
+            complain(f"{program}: interrupted\n")
+            return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        except _mendable() as error:
+            complain(f"{program}: {visible(_one_line(_message(error)))}\n")
+            return REFUSED
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM raise Terminated in the main thread."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
-        return action() or 0
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{program}: interrupted\n")
-        return INTERRUPTED
-    except _mendable() as error:
-        sys.stderr.write(f"{program}: {visible(_one_line(_message(error)))}\n")
-        return REFUSED
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def visible(text: str) -> str:

@@ -9,29 +9,29 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import VERSION, default_path, read_meta
 from deltanas.archive.lemur_import import available_cores, import_wheel, imported_counts
 from deltanas.cli.exits import ending
+from deltanas.cli.terminal import Terminal, terminal
+from deltanas.report.console import say
 
 _PIP_LINES = 5  # of pip's output that an error repeats
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    console = Console(soft_wrap=True)
-    return ending("deltanas-lemur", lambda: _run(options, console))
+    return ending("deltanas-lemur", lambda: _run(_parser().parse_args(arguments), terminal()))
 
 
-def _run(options: argparse.Namespace, console: Console) -> None:
+def _run(options: argparse.Namespace, console: Terminal) -> None:
+    path = options.path or default_path()
     if options.command == "info":
-        _info(options.path, console)
+        _info(path, console)
     else:
-        _fetch(options.wheel, options.path, options.force, console)
+        _fetch(options.wheel, path, options.force, console)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,23 +45,23 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="say where the archive is and what it holds")
     for command in (fetch, info):
         command.add_argument(
-            "--path", type=Path, default=default_path(), help="SQLite file (%(default)s)"
+            "--path", type=Path, help="SQLite file (else one in the user's cache folder)"
         )
     return parser
 
 
-def _info(path: Path, console: Console) -> None:
+def _info(path: Path, console: Terminal) -> None:
     """Print the path, the size and the counts of an import."""
     meta = read_meta(path)
-    console.print(str(path), markup=False, highlight=False)
+    say(console, str(path))
     for key, value in {"megabytes": path.stat().st_size // 1_000_000, **meta}.items():
-        console.print(f"  {key:<18} {value}", highlight=False)
+        say(console, f"  {key:<18} {value}")
 
 
-def _fetch(wheel: Path | None, path: Path, force: bool, console: Console) -> None:
+def _fetch(wheel: Path | None, path: Path, force: bool, console: Terminal) -> None:
     """Import the wheel, downloaded where none is given, unless that was done before."""
     if not force and imported_counts(path) is not None:
-        console.print("already imported; --force imports it again")
+        say(console, "already imported; --force imports it again")
         _info(path, console)
         return
     if wheel is not None:
@@ -72,7 +72,7 @@ def _fetch(wheel: Path | None, path: Path, force: bool, console: Console) -> Non
     _info(path, console)
 
 
-def _download(folder: Path, console: Console) -> Path:
+def _download(folder: Path, console: Terminal) -> Path:
     """Let pip download the wheel into the folder. Raises ArchiveError with pip's last lines."""
     requirement = f"nn-dataset=={VERSION}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", requirement]
@@ -90,7 +90,7 @@ def _download(folder: Path, console: Console) -> Path:
     return wheels[0]
 
 
-def _import(wheel: Path, path: Path, console: Console) -> None:
+def _import(wheel: Path, path: Path, console: Terminal) -> None:
     """Import the wheel with a progress bar for each stage."""
     columns = (
         TextColumn("{task.description:<8}"),

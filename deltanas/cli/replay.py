@@ -45,14 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="train what was confirmed and the finalists again, too",
     )
-    options = parser.parse_args(arguments)
-    return ending("deltanas-replay", lambda: _replay(options.directory, options.study))
+
+    def run() -> int:
+        options = parser.parse_args(arguments)
+        return _replay(options.directory, options.study)
+
+    return ending("deltanas-replay", run)
 
 
 def _replay(directory: Path, study: bool) -> int:
     """Replay a run, print how it went, and return the exit code: whether everything was alike."""
-    from rich.console import Console
-
+    from deltanas.cli.terminal import PIPED_WIDTH, terminal
     from deltanas.config.ranges import ConfigError
 
     if not (directory / NAME).is_file():
@@ -70,7 +73,7 @@ def _replay(directory: Path, study: bool) -> int:
         except RunStoreError as error:  # it names the copy
             message = str(error).replace(str(folder / "recorded"), str(directory))
             raise RunStoreError(message) from error
-        console = Console()
+        console = terminal(piped_width=PIPED_WIDTH)
         replayed = _again(config, proposer, recorded, folder, study, console)
     return 0 if _compare(recorded, replayed, study, console) else DIFFERENT
 

@@ -10,27 +10,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from deltanas.cli.exits import ending
 from deltanas.cli.run_folders import find_runs, is_run, read_run
+from deltanas.cli.terminal import PIPED_WIDTH, Terminal, terminal
 from deltanas.record.summary import write_text
 from deltanas.records import FinishedRun, LostRun
 from deltanas.report.comparison.csv_file import comparison_csv
 from deltanas.report.comparison.grouping import group_runs
 from deltanas.report.comparison.page import comparison_page, print_comparison
+from deltanas.report.console import say
 
 PAGE, FIGURES = "comparison.html", "comparison.csv"
-PIPED_WIDTH = 100  # columns where there is no terminal to ask
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    return ending("deltanas-report", lambda: _compare(options.paths, options.output, console))
+
+    def run() -> None:
+        options = _parser().parse_args(arguments)
+        _compare(options.paths, options.output, terminal(piped_width=PIPED_WIDTH))
+
+    return ending("deltanas-report", run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compare(paths: Sequence[Path], output: Path | None, console: Console) -> None:
+def _compare(paths: Sequence[Path], output: Path | None, console: Terminal) -> None:
     found = [read_run(directory) for directory in find_runs(paths)]
     groups = group_runs([run for run in found if isinstance(run, FinishedRun)])
     lost = [run for run in found if isinstance(run, LostRun)]
@@ -58,7 +58,7 @@ def _compare(paths: Sequence[Path], output: Path | None, console: Console) -> No
     print_comparison(groups, lost, console)
     console.print()
     for name in (FIGURES, PAGE):
-        console.print(str(output / name), soft_wrap=True, markup=False, highlight=False)
+        say(console, str(output / name))
 
 
 if __name__ == "__main__":

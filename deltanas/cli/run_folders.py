@@ -13,7 +13,7 @@ from deltanas.config.schema import Config
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.record.summary import SummaryError, read_summary
-from deltanas.records import FinishedRun, LostRun, State, UserError
+from deltanas.records import FinishedRun, LostRun, State, UserError, resume_line
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
 
@@ -84,10 +84,25 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
         return _lost(directory, State.FAILED, str(error))
     try:
         with RunStore(directory / STORE, read_only=True) as store:
-            settings, cycles = _settings(store), tuple(store.cycles())
+            settings, cycles, finished = _settings(store), tuple(store.cycles()), _finished(store)
     except (RunStoreError, sqlite3.Error):
-        settings, cycles = {}, ()  # the summary stands for itself
+        settings, cycles, finished = {}, (), True  # the summary stands for itself
+    if not finished:
+        return _lost(directory, State.UNFINISHED, "it was interrupted")
     return FinishedRun(directory=directory, summary=summary, settings=settings, cycles=cycles)
+
+
+def _finished(store: RunStore) -> bool:
+    """Tell whether a run with a summary went to its end; an interrupted one has a summary too.
+
+    Where an earlier version did not tell, its cycles do.
+    """
+    told: bool | None = store.meta("finished")
+    if told is not None:
+        return told
+    config = store.meta("config") or {}
+    asked: int = config.get("protocol", {}).get("cycles", 0)
+    return len(store.cycles()) >= asked
 
 
 def _settings(store: RunStore) -> dict[str, str]:
@@ -116,7 +131,7 @@ def _lost(directory: Path, state: State, reason: str) -> LostRun:
     if state is State.UNFINISHED and not attempted:
         state, reason = State.FAILED, f"{reason}; it ended before its first attempt"
     elif state is State.UNFINISHED:
-        reason = f"it broke off; deltanas resume={directory} goes on with it"
+        reason = f"it broke off; {resume_line(directory)} goes on with it"
     return LostRun(
         directory=directory,
         state=state,

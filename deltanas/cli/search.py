@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -14,6 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from deltanas.cli.leftovers import left_as_found
+from deltanas.cli.streams import emit
+from deltanas.cli.titles import job_title
 from deltanas.config.compose import from_hydra
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
@@ -25,7 +27,7 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
     # read when torch loads: threads that spin while another process has the core cost up to 88 x
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if list(arguments) == ["--version"]:  # else it is Hydra's that is said
-        sys.stdout.write(f"deltanas {version('deltanas')}\n")
+        emit(f"deltanas {version('deltanas')}\n")
         return
     resumed = [word for word in arguments if word.startswith("resume=")]
     if not resumed:
@@ -41,10 +43,16 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
 def start(node: Any) -> None:
     """Run the search that Hydra composed, in the directory that it chose."""
     job = HydraConfig.get()
-    config = from_hydra(node, Path(job.runtime.cwd))  # hydra.job.chdir may have left it
-    if job.mode is RunMode.MULTIRUN and config.tracker.group is None:
-        config.tracker.group = Path(job.sweep.dir).name
-    _search(config, Path(job.runtime.output_dir))
+    directory, title = Path(job.runtime.output_dir), None
+    with left_as_found(directory):
+        config = from_hydra(node, Path(job.runtime.cwd))  # hydra.job.chdir may have left it
+        if job.mode is RunMode.MULTIRUN:
+            title = job_title(job)
+            config.tracker.group = config.tracker.group or Path(job.sweep.dir).name
+        if _is_finished(directory, config):
+            _say_finished(directory)
+        else:
+            _search(config, directory, title)
 
 
 def resume(directory: Path) -> None:
@@ -59,15 +67,33 @@ def resume(directory: Path) -> None:
     if node is None:
         raise ConfigError(f"resume={directory}: the run broke off before it began; start it anew")
     if finished:
-        sys.stdout.write(f"finished already; deltanas-report shows it again\n{directory}\n")
+        _say_finished(directory)
         return
     _search(from_hydra(OmegaConf.merge(OmegaConf.structured(Config), node)), directory)
 
 
-def _search(config: Config, directory: Path) -> None:
-    began = time.perf_counter()
-    from rich.console import Console
+def _is_finished(directory: Path, config: Config) -> bool:
+    """Tell whether a directory holds the finished run of a configuration."""
+    from deltanas.record.store import RunStore
 
+    if not (directory / "run.sqlite").is_file():
+        return False
+    with RunStore(directory / "run.sqlite", read_only=True) as store:
+        finished, held = store.meta("finished"), store.meta("config")
+    if not finished:
+        return False
+    from deltanas.search.describing import are_settings_of, plain_settings
+
+    return are_settings_of(held, plain_settings(config))
+
+
+def _say_finished(directory: Path) -> None:
+    emit(f"finished already; deltanas-report shows it again\n{directory}\n")
+
+
+def _search(config: Config, directory: Path, title: str | None = None) -> None:
+    began = time.perf_counter()
+    from deltanas.cli.terminal import terminal
     from deltanas.search.run import run_search
 
-    run_search(config, directory, Console(), began=began)
+    run_search(config, directory, terminal(), began=began, title=title)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from hydra.errors import OverrideParseException
 from omegaconf.errors import MissingMandatoryValue
 
 from deltanas.config.schema import Config
 
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'")
 _UNKNOWN = re.compile(r"Could not override '([\w.]+)'")
 
 
@@ -20,6 +23,11 @@ def explained(error: Exception) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value; it must be given: {error.full_key}=VALUE"
     text = str(error).partition("\nConfig search path:")[0]
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read: {text.splitlines()[0]}{_quoted(error.override)}"
+    if ambiguous := _AMBIGUOUS.match(text):
+        word = ambiguous[1]
+        return f"{word} names several values, which --multirun takes in turn{_quoted(word)}"
     if unknown := _UNKNOWN.match(text):
         name = unknown[1]
         meant = _like(name.rpartition(".")[2])
@@ -29,6 +37,16 @@ def explained(error: Exception) -> str:
     if error.__cause__:
         text += f": {str(error.__cause__).partition(chr(10))[0]}"
     return text
+
+
+def _quoted(word: str) -> str:
+    """Return the hint how a value is taken as it is; empty where there is none."""
+    key, _, value = word.partition("=")
+    if not value:
+        return ""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    asked = shlex.quote(f'{key}="{escaped}"')
+    return f"; one value that holds = or , or brackets is quoted, for the shell too: {asked}"
 
 
 def _like(word: str) -> list[str]:

@@ -32,8 +32,8 @@ def faults_of(node: Any, prefix: str = "") -> Iterator[str]:
             low, high = each.metadata["low"], each.metadata["high"]
             strict = each.metadata["open_low"]
             if not (low <= value <= high) or (strict and value == low):
-                bound = f"above {low:g}" if strict else f"at least {low:g}"
-                limit = "" if high == math.inf else f" and at most {high:g}"
+                bound = f"above {low:.12g}" if strict else f"at least {low:.12g}"
+                limit = "" if high == math.inf else f" and at most {high:.12g}"
                 yield f"{key}={value} is out of range; it must be {bound}{limit}"
         elif key == "executor.workers" and value is not None and value < 1:
             yield f"{key}={value} is out of range; it must be at least 1, or null for one per core"

@@ -25,6 +25,11 @@ LENGTH = 4  # bytes of a frame's length prefix, big endian
 PROBE_CAP = 256  # validation images that are asked for twice
 _ALIGN = 64  # bytes; where arrays start in shared memory
 
+# the one thing that the process of a network that trained may say of it
+PROBABILITIES = (
+    "its answers are probabilities, each row adding up to 1; the loss takes logits, and learns"
+    " little behind a softmax: leave it out of forward"
+)
 GREETING = b"+"  # what a worker says first
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -18,6 +19,7 @@ from deltanas.evaluate.lane import Lane
 from deltanas.evaluate.worker import Zygote, ZygoteError
 from deltanas.records import Evaluation, Job, UserError, Verdict
 
+OPEN_FILES = 128  # one worker takes fewer than 64, and with each GPU or tracker come some more
 SICK_IN_A_ROW = 3  # jobs without a verdict on their network after which a machine is given up
 
 
@@ -58,8 +60,8 @@ class LocalExecutor:
 
     The same job gives the same accuracies on one machine, whatever ran before or beside it; on a
     GPU, as far as its kernels have such a mode. Warming up starts at once, in another process.
-    Raises ValueError for limits that cannot hold, and JailError where there is no such jail, or
-    no GPU for it.
+    Raises ValueError for limits that cannot hold, JailError where there is no such jail, or no
+    GPU for it, and ZygoteError where too few files may be open.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class LocalExecutor:
         max_parameters: int,
         max_macs: int,
     ) -> None:
+        _check_open_files()
         self._jailing = choose(jail)
         gpus = visible(self._jailing.tier) if device == "cuda" else []
         if workers is None:
@@ -170,6 +173,15 @@ class LocalExecutor:
                 " raise protocol.timeout_s or protocol.memory_gb"
             )
         return found
+
+
+def _check_open_files() -> None:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < OPEN_FILES:
+        raise ZygoteError(
+            f"a process may have {allowed} files open here, and at least {OPEN_FILES} are needed;"
+            " `ulimit -n 1024` before the command raises that"
+        )
 
 
 class ExecutorPerSet:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deltanas.evaluate.channel import (
     HEADER_CAP,
     LENGTH,
+    PROBABILITIES,
     Ending,
     Limits,
     Report,
@@ -92,6 +93,8 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
             curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
             tested = [_accuracy(epoch, data.test_labels) for epoch in logits.test]
             batch_dependent = _batch_dependent(logits)
+            hint = header.reason if header.reason == PROBABILITIES else ""
+            header = replace(header, reason=hint)
     return Evaluation(
         job_id=job.job_id,
         verdict=header.verdict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -22,6 +23,7 @@ from deltanas.records import (
     Run,
     UsedBaseline,
     UserError,
+    resume_line,
 )
 
 T = TypeVar("T", Attempt, CycleSummary, Finalist, Retraining)
@@ -207,7 +209,7 @@ class RunStore:
         except sqlite3.OperationalError as error:  # of the disk, not of the row
             raise RunStoreError(
                 f"{self.path} cannot take {what}: {error}; what it held before is safe. See to"
-                f" the disk, then resume={self.path.parent} goes on"
+                f" the disk, then {resume_line(self.path.parent)} goes on"
             ) from error
         except (sqlite3.Error, ValueError) as error:
             raise RunStoreError(f"{self.path.name} refuses {what}: {error}") from error
@@ -234,7 +236,7 @@ def _writer_lock(path: Path) -> Iterator[None]:
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc"
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"  # whatever bytes it has
     return sqlite3.connect(uri, uri=True, timeout=30.0, isolation_level=None)
 
 

@@ -39,6 +39,7 @@ from deltanas.records.runs import (
     Run,
     State,
     Summary,
+    resume_line,
 )
 
 __all__ = [
@@ -73,4 +74,5 @@ __all__ = [
     "Verdict",
     "attempt_id",
     "derive_seed",
+    "resume_line",
 ]

@@ -45,7 +45,7 @@ class Stage(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How far an attempt got: a closed list. `advice` tells user and LLM what to change."""
+    """How far an attempt got: a closed list."""
 
     NO_DELTA = "no_delta"
     TRUNCATED = "truncated"
@@ -69,8 +69,13 @@ class Verdict(StrEnum):
 
     @property
     def advice(self) -> str:
-        """One sentence that says what to change."""
+        """One sentence that tells the LLM what to change."""
         return _ADVICE[self]
+
+    @property
+    def for_people(self) -> str:
+        """The same for who reads a report or tries a network."""
+        return _FOR_PEOPLE.get(self, _ADVICE[self])
 
 
 _ADVICE: Mapping[Verdict, str] = {
@@ -80,7 +85,7 @@ _ADVICE: Mapping[Verdict, str] = {
     Verdict.MISAPPLIED: "Copy context and removed lines exactly as in the baseline, in order.",
     Verdict.AMBIGUOUS: "Add context lines until the hunk fits one place only.",
     Verdict.NO_OP: "Change what the network computes, not only its layout or comments.",
-    Verdict.SYNTAX: "The edited file must be valid Python; check brackets and indentation.",
+    Verdict.SYNTAX: "The file must be valid Python; check brackets and indentation.",
     Verdict.POLICY: "Edit the architecture only; imports and training code are fixed.",
     Verdict.INTERFACE: "Keep Net(in_shape, out_shape, prm, device), forward, train_setup, learn.",
     Verdict.NOT_NOVEL: "The network is a near duplicate of a known one; make a larger change.",
@@ -93,6 +98,26 @@ _ADVICE: Mapping[Verdict, str] = {
     Verdict.KILLED: "The process died of a signal or left early; avoid crashes and exits.",
     Verdict.TRAINED: "The network trained; nothing needs to change.",
     Verdict.INFRASTRUCTURE: "The worker failed, not the candidate; nothing needs to change.",
+}
+_FOR_PEOPLE: Mapping[Verdict, str] = {  # where one sentence cannot serve both
+    Verdict.NO_DELTA: "The reply held no unified diff.",
+    Verdict.TRUNCATED: "The reply met the token limit; llm.max_new_tokens raises it.",
+    Verdict.MALFORMED: "The reply was no delta that can be read, or more than one.",
+    Verdict.MISAPPLIED: "Context or removed lines do not stand in the baseline, or in that order.",
+    Verdict.AMBIGUOUS: "A hunk fits several places of the baseline.",
+    Verdict.NO_OP: "Nothing changed that the network computes.",
+    Verdict.POLICY: "It does or changes what no network may: see SECURITY.md; edits are to leave"
+    " imports and training code as they are.",
+    Verdict.INTERFACE: "The file must define class Net(in_shape, out_shape, prm, device) with"
+    " forward, train_setup and learn, and a function supported_hyperparameters.",
+    Verdict.NOT_NOVEL: "It is a near duplicate of a known network; novelty.threshold says how"
+    " near it may be.",
+    Verdict.TOO_LARGE: "It exceeds protocol.max_parameters or protocol.max_macs.",
+    Verdict.OUT_OF_MEMORY: "Training needed more than protocol.memory_gb allows, or there is.",
+    Verdict.TIMED_OUT: "Training took longer than protocol.timeout_s; make the network cheaper,"
+    " or raise that.",
+    Verdict.INFRASTRUCTURE: "The worker failed, not the network; deltanas-doctor says what this"
+    " machine offers.",
 }
 
 

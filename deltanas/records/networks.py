@@ -150,7 +150,8 @@ class Evaluation:
 
     job_id: str
     verdict: Verdict
-    reason: str = ""  # one sentence with the values at fault; empty when trained
+    # one sentence with the values at fault; of a trained network, what keeps it from learning
+    reason: str = ""
     proxy_accuracy: float | None = None  # validation split, after the last epoch
     first_epoch_accuracy: float | None = (
         None  # test split, after the first epoch; reported, never selected on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -25,10 +26,12 @@ class Attempt:
     reason: str
     prompt: str
     reply: str
+    # from parent to code, as `git apply` takes it; where none applied, as it was written; empty
+    # for whole networks, in which nobody wrote a delta
     delta: str
     code: str  # empty when the delta did not apply
-    delta_lines: int | None  # lines of the delta as emitted, headers included
-    delta_tokens: int | None  # by the proposer's own tokenizer; None where there is none
+    delta_lines: int | None  # lines of the delta as it was written, headers included
+    delta_tokens: int | None  # the same by the proposer's own tokenizer; None: there is none
     prompt_tokens: int
     output_tokens: int
     full_lines: int | None  # lines of the whole network that the delta stands for
@@ -207,7 +210,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRun:
-    """A run with a summary; one that was interrupted has one too, over fewer cycles."""
+    """A run that went to its end, with its summary."""
 
     directory: Path
     summary: Summary
@@ -234,3 +237,8 @@ class LostRun:
     settings: Mapping[str, str]  # as in FinishedRun
     attempted: int = 0  # rows so far
     valid: int = 0
+
+
+def resume_line(directory: Path) -> str:
+    """Return the command that goes on with a run, as a shell reads it."""
+    return f"deltanas {shlex.quote(f'resume={directory.absolute()}')}"

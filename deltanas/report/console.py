@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from deltanas.records import CycleSummary, Summary
 from deltanas.report.formats import decimal, duration, percent, points
 from deltanas.report.headline import headline, stages
+from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", int, float)
 
+_WITH_BARS = 76  # columns of a terminal from which on bars leave their figures whole
 _BLANK = "–"  # stands in tables for what was not measured
 
 
@@ -28,9 +30,10 @@ def _bars(console: Console, clock: ProgressColumn) -> Progress:
     """Return bars that vanish at their end, each with steps and a clock; on terminals only."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    wide = console.width >= _WITH_BARS
+    shown: list[ProgressColumn] = [TextColumn("{task.description:<26}"), BarColumn(bar_width=32)]
     return Progress(
-        TextColumn("{task.description:<26}"),
-        BarColumn(bar_width=32),
+        *(shown if wide else [TextColumn("{task.description}")]),
         MofNCompleteColumn(),
         clock,
         console=console,
@@ -143,7 +146,6 @@ def cycle_line(summary: CycleSummary) -> str:
 
 def print_summary(summary: Summary, cycles: Sequence[CycleSummary], console: Console) -> None:
     """Print a table of the cycles and the headline figures of the summary."""
-    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -163,7 +165,7 @@ def print_summary(summary: Summary, cycles: Sequence[CycleSummary], console: Con
             _or_blank(cycle.mean_delta_lines, decimal),
             _loss(cycle),
         )
-    figures = Table.grid(padding=(0, 2, 0, 0))
+    figures = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     figures.add_column(no_wrap=True)
     figures.add_column(style="bold", no_wrap=True)
     figures.add_column(style="dim")
@@ -174,7 +176,8 @@ def print_summary(summary: Summary, cycles: Sequence[CycleSummary], console: Con
     console.print()
     console.print(Text(f"deltanas  {summary.run_id}", style="bold"))
     for part in (table, figures):
-        console.print(Padding(part, (1, 0, 0, 0)))
+        console.print()
+        print_table(part, console)
     console.print()
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from deltanas.records import Attempt, Finalist, Retraining, UsedBaseline, Verdict
+from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +96,7 @@ def print_differences(differences: Sequence[Difference], console: Console) -> No
         one, other = _shown(each.recorded, each.replayed)
         mark = "limit" if each.limited else ""
         table.add_row(each.name, each.field, Text(one), Text(other), mark)
-    console.print(table)
+    print_table(table, console)
     limited = sum(each.limited for each in differences)
     more = f", {SHOWN_ROWS} shown" if len(differences) > SHOWN_ROWS else ""
     met = f"; {limited} met a limit of time or memory and may differ honestly" if limited else ""
@@ -143,6 +144,10 @@ def _of_row(name: str, recorded: Fields, replayed: Fields | None) -> Iterator[Di
         other = replayed[field]
         if field in ("verdict", "reason") and recorded["verdict"] is None:
             continue  # an older run does not tell
+        if field == "reason" and recorded["verdict"] == replayed["verdict"] == Verdict.TRAINED:
+            continue  # it says why a network is degenerate, in which case others differ too
+        if field == "delta" and recorded["code"] and replayed["code"]:
+            continue  # parent and code say all of it; an older run keeps it as it was written
         if field == "reason":
             if limited and recorded["verdict"] == replayed["verdict"]:
                 continue  # it tells seconds or bytes

@@ -6,6 +6,7 @@ leaves the machine until its owner calls `wandb sync`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from deltanas.report.metrics import cycle_metrics, study_metrics
 if TYPE_CHECKING:
     import wandb
 
+NAME_LENGTH, TAG_LENGTH = 128, 64  # characters that W&B takes; it refuses longer tags
 CANDIDATE_COLUMNS = (
     "attempt_id",
     "cycle",
@@ -34,14 +36,21 @@ CANDIDATE_COLUMNS = (
 )
 
 
+class NotStartedError(RuntimeError):
+    """The tracker is told something before `start`: the caller errs."""
+
+
 class Tracker(Protocol):
     """Shows a run while it goes on. Calls come in this order.
 
     `finish` comes exactly once, also where the run breaks.
     """
 
-    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
-        """Open the run; the configuration is a plain nested mapping."""
+    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+        """Open the run of an id, with a name for people.
+
+        The configuration is a plain nested mapping.
+        """
         ...
 
     def log_cycle(self, summary: CycleSummary) -> None:
@@ -60,7 +69,7 @@ class Tracker(Protocol):
 class NullTracker:
     """Shows nothing."""
 
-    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
         """Do nothing."""
 
     def log_cycle(self, summary: CycleSummary) -> None:
@@ -90,7 +99,7 @@ class WandbTracker:
         """Keep the settings; nothing is opened before `start`.
 
         The run's files go to `directory/wandb`. `group` ties the jobs of one sweep together.
-        Where W&B's process dies, `say` gets one sentence, and later calls do nothing.
+        Where W&B fails, `say` gets one sentence, and later calls do nothing.
         """
         self._project = project
         self._entity = entity
@@ -103,48 +112,53 @@ class WandbTracker:
         self._died = False
         self._last_cycle = 0
 
-    def start(self, run_id: str, config: Mapping[str, Any]) -> None:
+    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
         """Open the run; online, a known id goes on with its run.
 
-        W&B refuses ids that hold any of `/ \\ # ? % :`.
+        W&B refuses ids that hold any of `/ \\ # ? % :`, and takes any name.
         """
-        import wandb
+        with self._shielded("cannot show this run"):
+            import wandb
 
-        # The library's own telemetry asks the process's settings, not the run's, for the mode.
-        wandb.setup(settings=wandb.Settings(mode=self._mode, silent=True))
-        self._run = wandb.init(
-            project=self._project,
-            entity=self._entity,
-            group=self._group,
-            mode=self._mode,
-            dir=str(self._directory),
-            id=run_id,
-            name=run_id,
-            resume="allow" if self._mode == "online" else None,
-            tags=self._tags,
-            job_type="search",
-            config=dict(config),
-            reinit="finish_previous",
-            settings=wandb.Settings(
-                silent=True, console="off", x_disable_stats=True, disable_git=True
-            ),
-        )
-        self._run.define_metric(keys.CYCLE, hidden=True)
-        for name in keys.TITLES:
-            self._run.define_metric(name, step_metric=keys.CYCLE)
+            # The library's own telemetry asks the process's settings, not the run's, for the mode.
+            wandb.setup(settings=wandb.Settings(mode=self._mode, silent=True))
+            self._run = wandb.init(
+                project=self._project,
+                entity=self._entity,
+                group=self._group and _shortened(self._group, NAME_LENGTH),
+                mode=self._mode,
+                dir=str(self._directory),
+                id=run_id,
+                name=_shortened(name, NAME_LENGTH),
+                resume="allow" if self._mode == "online" else None,
+                tags=[_shortened(tag, TAG_LENGTH) for tag in self._tags],
+                job_type="search",
+                config=dict(config),
+                reinit="finish_previous",
+                settings=wandb.Settings(
+                    silent=True, console="off", x_disable_stats=True, disable_git=True
+                ),
+            )
+            self._run.define_metric(keys.CYCLE, hidden=True)
+            for metric in keys.TITLES:
+                self._run.define_metric(metric, step_metric=keys.CYCLE)
 
     def log_cycle(self, summary: CycleSummary) -> None:
         """Log one cycle's measured figures in one step."""
         self._last_cycle = summary.cycle
         if self._died:
             return
-        with self._open_run() as run:
-            run.log(cycle_metrics(summary))
+        with self._shielded():
+            self._open_run().log(cycle_metrics(summary))
 
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         """Log a table of all attempts and the best ones' deltas as HTML."""
         if self._died:
             return
+        with self._shielded():
+            self._open_run().log(self._candidates(attempts))
+
+    def _candidates(self, attempts: Sequence[Attempt]) -> dict[str, Any]:
         import wandb
 
         table = wandb.Table(columns=list(CANDIDATE_COLUMNS))
@@ -157,8 +171,7 @@ class WandbTracker:
         best = best_attempts(attempts)
         if best:
             media[keys.BEST_DELTAS] = wandb.Html(diff_page(best), inject=False)
-        with self._open_run() as run:
-            run.log(media)
+        return media
 
     def finish(self, summary: Summary | None) -> None:
         """Write the summary and close the run, also when writing fails."""
@@ -166,7 +179,8 @@ class WandbTracker:
             return
         import wandb
 
-        with self._open_run() as run:
+        with self._shielded():
+            run = self._open_run()
             try:
                 if summary is not None:
                     study = study_metrics(summary)
@@ -177,24 +191,34 @@ class WandbTracker:
                 wandb.finish(exit_code=1 if summary is None else 0)
                 self._run = None
 
-    @contextmanager
-    def _open_run(self) -> Iterator[wandb.Run]:
-        """Yield the run; a search does not end because the process that shows it is gone."""
+    def _open_run(self) -> wandb.Run:
         if self._run is None:
-            raise RuntimeError("the tracker has no open run; call start first")
-        import wandb
-        from wandb.sdk.mailbox import MailboxClosedError
+            raise NotStartedError("the tracker has no open run; call start first")
+        return self._run
 
+    @contextmanager
+    def _shielded(self, failed: str = "stopped") -> Iterator[None]:
+        """Say what W&B raises, and show nothing from then on: no view of a search ends it."""
         try:
-            yield self._run
-        except (ConnectionError, MailboxClosedError) as error:
+            yield
+        except NotStartedError:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever another program's client thinks of
             self._died = True
+            reason = " ".join(str(error).split()) or type(error).__name__
             self._say(
-                f"W&B stopped ({error}); the search goes on without it, and run.sqlite holds all"
-                " that it would have shown"
+                f"W&B {failed} ({reason}); the search goes on without it, and run.sqlite holds"
+                " all that it would have shown"
             )
-            with suppress(ConnectionError):
-                wandb.teardown(exit_code=1)  # or it tries once more when the program ends
+            if "wandb" in sys.modules:
+                with suppress(Exception):  # or it tries once more when the program ends
+                    sys.modules["wandb"].teardown(exit_code=1)
+
+
+def _shortened(text: str, length: int) -> str:
+    """Return a text as W&B takes it: without what UTF-8 cannot hold, cut where it is too long."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _cell(value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 _METHODS = ("__init__", "forward", "train_setup", "learn")
+_NAMED = 5  # classes at most that a message names
 
 
 def interface_fault(baseline: ast.Module, tree: ast.Module) -> str | None:
@@ -13,7 +14,11 @@ def interface_fault(baseline: ast.Module, tree: ast.Module) -> str | None:
     A method may be inherited where the baseline's Net has none of that name either.
     """
     classes = _networks(tree)
-    if len(classes) != 1:
+    if not classes:
+        others = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+        found = f"but {', '.join(others[:_NAMED])}" if others else "and no other class"
+        return f"the file has no top-level class Net, {found}; the network must be class Net"
+    if len(classes) > 1:
         return f"the file has {len(classes)} top-level classes Net; it must have one"
     (net,) = classes
     if "supported_hyperparameters" not in _functions(tree.body):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.record.store import RunStore
-from deltanas.records import Baseline
+from deltanas.records import Baseline, resume_line
 from deltanas.report.console import say
 
 if TYPE_CHECKING:
@@ -35,32 +36,49 @@ def settings_of(config: Config, store: RunStore, directory: Path) -> dict[str, A
 
     Settings that came later than the run have the value that stands for how it was before.
     """
-    plain: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    plain = plain_settings(config)
     held = store.meta("config")
-    if held is not None and _completed(held) != plain:
+    if held is not None and not are_settings_of(held, plain):
         raise ConfigError(
-            f"{directory} holds a run of another configuration; resume={directory} goes on"
+            f"{directory} holds a run of another configuration; {resume_line(directory)} goes on"
             " with that one, and hydra.run.dir names another directory for a new one"
         )
+    return plain
+
+
+def plain_settings(config: Config) -> dict[str, Any]:
+    """Return the configuration as plain values."""
+    plain: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     return dict(plain)
 
 
-def _completed(held: dict[str, Any]) -> Any:
-    """Return a run's settings with the defaults of those that it lacks; None if some are gone."""
+def are_settings_of(held: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
+    """Tell whether a run's settings, with the defaults of those that it lacks, are these."""
     try:
         known = OmegaConf.merge(OmegaConf.structured(Config), held)
     except OmegaConfBaseException:
-        return None
-    return OmegaConf.to_container(known, enum_to_str=True)
+        return False  # some of them are gone
+    return OmegaConf.to_container(known, enum_to_str=True) == plain
 
 
-def describe(store: RunStore, run_id: str, config: Any) -> None:
-    """Store what identifies a new run: its settings, command and versions."""
+def describe(store: RunStore, run_id: str, title: str, config: Any) -> None:
+    """Store what identifies a new run: its title, settings, command and versions."""
     if store.meta("run_id") is not None:
         return  # a run that goes on
-    store.set_meta("run_id", run_id)
+    store.set_meta("title", title)
+    store.set_meta("tracker_id", uuid.uuid4().hex)
     store.set_meta("config", config)
     store.set_meta("command", sys.argv[1:])
+    store.set_meta("run_id", run_id)  # last: all of it is there where this is
+
+
+def shown_as(store: RunStore) -> tuple[str, str]:
+    """Return the id and the name under which a tracker shows the run, wherever it lies now.
+
+    A run of an earlier version was shown under its own id.
+    """
+    run_id = store.meta("run_id")
+    return store.meta("tracker_id") or run_id, store.meta("title") or run_id
 
 
 def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | None) -> None:

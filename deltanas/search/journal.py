@@ -7,9 +7,10 @@ scores and cycles, the second knows replies only, and there is no LLM behind it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
-from deltanas.record.store import RunStore
+from deltanas.record.store import RunStore, RunStoreError
 from deltanas.records import (
     Attempt,
     Baseline,
@@ -21,6 +22,15 @@ from deltanas.records import (
     UsedBaseline,
 )
 from deltanas.search.judging import proposal_of
+
+
+def is_begun(directory: Path) -> bool:
+    """Tell whether a directory holds a run that knows its configuration, so that it can go on."""
+    try:
+        with RunStore(directory / "run.sqlite", read_only=True) as store:
+            return store.meta("config") is not None
+    except RunStoreError:
+        return False
 
 
 class Journal(Protocol):

@@ -18,6 +18,7 @@ from deltanas.records import (
     UsedBaseline,
     Verdict,
 )
+from deltanas.screen.delta import canonical_delta
 
 IN_JAIL = frozenset(  # verdicts of networks that passed the gates
     {
@@ -53,8 +54,11 @@ def judge(
 
     With `reused_from`, `evaluation` is that of an equal network, and its time counts there. Who
     trained here, is not degenerate, not below the `gate` (or, where `gain_admits`, better than its
-    parent), and `novel`, is admitted.
+    parent), and `novel`, is admitted. A delta that applied is stored as other tools apply it, and
+    counted as it was written.
     """
+    written = outcome.delta
+    applied = bool(written and outcome.code)
     ending = outcome if isinstance(outcome, Refused) else _measured(slot, evaluation)
     proxy = evaluation.proxy_accuracy if evaluation else None
     degenerate = is_degenerate(evaluation, majority_rate)
@@ -70,13 +74,13 @@ def judge(
         family=slot.baseline.family,
         dataset=slot.dataset,
         verdict=ending.verdict,
-        reason=ending.reason,
+        reason=ending.reason or degenerate_reason(evaluation, majority_rate),
         prompt=proposal.prompt,
         reply=proposal.reply,
-        delta=outcome.delta,
+        delta=canonical_delta(slot.baseline.code, outcome.code) if applied else written,
         code=outcome.code,
-        delta_lines=_lines(outcome.delta) if outcome.delta else None,
-        delta_tokens=count_tokens(outcome.delta) if outcome.delta else None,
+        delta_lines=_lines(written) if written else None,
+        delta_tokens=count_tokens(written) if written else None,
         prompt_tokens=proposal.prompt_tokens,
         output_tokens=proposal.output_tokens,
         full_lines=_lines(outcome.code) if outcome.code else None,
@@ -119,6 +123,21 @@ def is_degenerate(evaluation: Evaluation | None, majority_rate: float) -> bool:
         return False
     marked = evaluation.overworked or evaluation.batch_dependent
     return marked or evaluation.proxy_accuracy <= majority_rate
+
+
+def degenerate_reason(evaluation: Evaluation | None, majority_rate: float) -> str:
+    """Return the sentence that says why a network that trained is degenerate; empty: it is not."""
+    if evaluation is None or not is_degenerate(evaluation, majority_rate):
+        return ""
+    if evaluation.overworked:
+        return "its own loop took more CPU time than the epochs that it was asked for do"
+    if evaluation.batch_dependent:
+        return "it answers an image otherwise among other images"
+    return (
+        f"it learned nothing: proxy accuracy {evaluation.proxy_accuracy:.3f}, where always"
+        f" answering the most frequent class has {majority_rate:.3f}; usual causes are a softmax"
+        " or sigmoid before the loss, which takes logits, and a learning rate that does not fit"
+    )
 
 
 def evaluation_of(row: Attempt) -> Evaluation:

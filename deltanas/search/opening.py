@@ -30,6 +30,7 @@ from deltanas.search.describing import (
     describe_machine,
     describe_rooms,
     settings_of,
+    shown_as,
 )
 from deltanas.search.fresh_seeds import FreshSeeds
 from deltanas.search.graphs import Tracing
@@ -78,11 +79,13 @@ def opened(
     directory: Path,
     console: Console,
     *,
+    title: str | None = None,
     replayed: Proposer | None = None,
     journal: Callable[[RunStore], Journal] = RunJournal,
 ) -> Iterator[Opened]:
     """Yield the search of a configuration, with everything that it needs.
 
+    `title` says what a new run is called, in place of its directory's name.
     A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned.
     What cannot work is refused before the first attempt, with a UserError.
     """
@@ -107,7 +110,7 @@ def opened(
         if tuner and isinstance(archive, LemurArchive) and config.lora.corpus is not Corpus.own:
             with progress:
                 pairs = static_corpus(config, archive, fit, tuner, progress)
-        describe(store, directory.name, plain)
+        describe(store, directory.name, title or directory.name, plain)
         store.set_meta("novelty", novelty_definition(config))
         describe_rooms(store, data, pools, fit)
         store.set_meta("left_out", left_out)
@@ -135,7 +138,7 @@ def opened(
             config=config, store=store, fresh=search.race.fresh, memory=search.memory
         )
         study = Study(config=config, store=store, executor=executor, stages=search.stages)
-        tracker.start(directory.name, plain)  # last: from here on it is the caller's to finish
+        tracker.start(*shown_as(store), plain)  # last: from here on it is the caller's to finish
         yield Opened(
             search=search,
             confirm=confirm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,7 +228,7 @@ def open_selector(config: Config, strength: Strength) -> Selector:
 def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:
     """Return where the run is shown besides its directory."""
     tracker = config.tracker
-    if tracker.name is TrackerName.none:
+    if tracker.name is TrackerName.none or os.environ.get("WANDB_MODE") == "disabled":
         return NullTracker()
     return WandbTracker(
         project=tracker.project,

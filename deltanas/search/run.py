@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import SickMachineError
 from deltanas.record.summary import write_summary, write_text
-from deltanas.records import Stage, Summary
-from deltanas.report.console import print_summary
+from deltanas.records import Stage, Summary, resume_line
+from deltanas.report.console import print_summary, say
 from deltanas.report.metrics import cycles_of, run_summary
 from deltanas.report.run.page import run_page
+from deltanas.search.journal import is_begun
 from deltanas.search.opening import Opened, opened
 from deltanas.search.slots import SearchError
 
@@ -24,42 +25,62 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def run_search(config: Config, directory: Path, console: Console, *, began: float) -> None:
+def run_search(
+    config: Config,
+    directory: Path,
+    console: Console,
+    *,
+    began: float,
+    title: str | None = None,
+) -> None:
     """Run one search in its directory, or go on with it, and print the directory at the end.
 
-    `began` is what `time.perf_counter` said when the program began to load the rooms.
+    `began` is what `time.perf_counter` said when the program began to load the rooms; `title` is
+    what the run is called where it is new.
 
     Raises UserError for whatever the user can mend, and KeyboardInterrupt, after the summary of
-    what is there was written, where that is what ended it.
+    what is there was written and how to go on was said, where that is what ended it.
     """
     try:
-        with opened(config, directory, console) as run:
-            summary = None  # of a run that breaks off
-            try:
-                run.store.add_seconds("seconds_start", time.perf_counter() - began)
-                run.search.stages.clock.take()  # what passed before counts as start
-                began -= run.store.meta("wall_seconds") or 0.0
-                interrupted = _walk(run, began, console)
-                summary = _conclude(config, run, directory, console)
-                run.store.set_meta("finished", not interrupted)
-            finally:
-                run.tracker.finish(summary)
+        _search(config, directory, console, began, title)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise SearchError(
             f"{error.filename or directory}: {error.strerror}; free some space, then"
-            f" resume={directory} goes on"
+            f" {resume_line(directory)} goes on"
         ) from error
     except SickMachineError as error:
-        raise SearchError(f"{error}; resume={directory} then goes on") from error
-    console.print(str(directory), soft_wrap=True, highlight=False)
-    if interrupted:
-        raise KeyboardInterrupt
+        raise SearchError(f"{error}; {resume_line(directory)} then goes on") from error
+    except KeyboardInterrupt:
+        if is_begun(directory):
+            say(console, f"interrupted; {resume_line(directory)} goes on")
+            say(console, str(directory))
+        raise
+    say(console, str(directory))
 
 
-def _walk(run: Opened, began: float, console: Console) -> bool:
-    """Search and study; tell whether Ctrl-C ended that."""
+def _search(
+    config: Config, directory: Path, console: Console, began: float, title: str | None
+) -> None:
+    with opened(config, directory, console, title=title) as run:
+        summary = None  # of a run that breaks off
+        try:
+            run.store.add_seconds("seconds_start", time.perf_counter() - began)
+            run.search.stages.clock.take()  # what passed before counts as start
+            began -= run.store.meta("wall_seconds") or 0.0
+            interruption = _walk(run, began, console)
+            summary = _conclude(config, run, directory, console)
+            run.store.set_meta("finished", interruption is None)
+        finally:
+            run.tracker.finish(summary)
+    if interruption:
+        raise interruption
+
+
+def _walk(run: Opened, began: float, console: Console) -> KeyboardInterrupt | None:
+    """Search and study; return what ended that early: Ctrl-C or SIGTERM."""
+    interruption = None
     try:
         with run.progress:
             for summary in run.search.cycles():
@@ -71,13 +92,12 @@ def _walk(run: Opened, began: float, console: Console) -> bool:
                 run.confirm.run()
             with _booked(run, "seconds_study"):
                 run.study.run()
-        interrupted = False
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         run.search.executor.close()
-        console.print("interrupted: writing the summary of what is there")
-        interrupted = True
+        say(console, "interrupted: writing the summary of what is there")
+        interruption = error
     run.store.set_meta("wall_seconds", time.perf_counter() - began)
-    return interrupted
+    return interruption
 
 
 @contextmanager

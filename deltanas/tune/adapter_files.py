@@ -8,22 +8,31 @@ from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
+from deltanas.tune.card import named_errors, write_card
 from deltanas.tune.training import LoraSettings
 
 _WEIGHTS = "adapter_model.safetensors"
 _ADAPTER = "default"
 
 
-def save_adapter(adapted: PeftModel, directory: Path) -> None:
-    """Write both files beside `directory`, then move them there in place of an older adapter."""
+def save_adapter(
+    adapted: PeftModel, llm: PreTrainedModel, settings: LoraSettings, directory: Path
+) -> None:
+    """Write both and a card beside `directory`, then move them there, in place of what is there.
+
+    Raises OSError with the folder's name where the disk does not take it.
+    """
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed here
     partial.mkdir(parents=True)
     state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     weights = {name: weight.contiguous().cpu() for name, weight in state.items()}
-    save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
-    adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+    with named_errors(directory):
+        save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
+        adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
+        write_card(partial, llm, settings)
     for path in partial.iterdir():  # the row of the cycle counts on them
         with path.open("rb") as file:
             os.fsync(file.fileno())

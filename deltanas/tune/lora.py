@@ -134,7 +134,7 @@ class LoraTuner:
         if not kept:
             self._restore(before)
         self.llm.train(False)
-        save_adapter(self.adapted, directory)
+        save_adapter(self.adapted, self.llm, self.settings, directory)
         return TuneResult(
             loss_before=loss_before,
             loss_after=loss_after if math.isfinite(loss_after) else None,

@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deltanas.archive.builtin_archive import source
 from deltanas.cli.evaluate import main
+from deltanas.cli.template import TEMPLATE
 from deltanas.records import Verdict
+from tests.fakes import InlineExecutor
 
 NETWORK = source("plain_cnn_bn")
 KEYS = [
@@ -61,6 +64,37 @@ def test_a_network_trains(evaluate: Program) -> None:
     assert "MiB" in shown
 
 
+class Inline(InlineExecutor):
+    """Runs no network, in no jail."""
+
+    def jailings(self) -> Any:
+        return (SimpleNamespace(tier="none"),)
+
+
+def test_a_softmax_before_the_loss_is_told(evaluate: Program) -> None:
+    found, shown = evaluate(TEMPLATE.replace(".flatten(1))", ".flatten(1)).softmax(1)"))
+    assert found["verdict"] == "trained"
+    assert "leave it out of forward" in found["reason"]
+    assert shown.startswith(f"trained: {found['reason']}\n")
+
+
+def test_a_network_at_chance_is_told(evaluate: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deltanas.search.parts.open_executor", lambda *_: Inline())
+    found, shown = evaluate(TEMPLATE.replace("in_shape[1], 32", "in_shape[1], 7"))
+    assert re.search("learned nothing: proxy accuracy 0.070, .* softmax", found["reason"])
+    assert shown.startswith(f"trained: {found['reason']}\n")
+    found, shown = evaluate(TEMPLATE)
+    assert (found["reason"], found["proxy_accuracy"]) == ("", 0.32)
+    assert shown.startswith("trained: The network trained; nothing needs to change.\n")
+
+
+def test_a_class_of_another_name_is_told_and_shown_a_template(evaluate: Program) -> None:
+    found, shown = evaluate(TEMPLATE.replace("class Net", "class Model"))
+    assert found["verdict"] == "interface"
+    assert "no top-level class Net, but Model" in found["reason"]
+    assert TEMPLATE in shown
+
+
 def test_limits_hold(evaluate: Program) -> None:
     found, _ = evaluate(f"while True:\n    pass\n{NETWORK}", "protocol.timeout_s=1")
     assert found["verdict"] == "timed_out"
@@ -100,7 +134,11 @@ def test_what_the_screen_refuses_is_a_verdict(
         (("recipe.lr=fast",), "'fast' .* could not be converted to Float; full_key: recipe.lr"),
         (("recipe.depth=3",), "Key 'depth' not in"),
         (("recipe.batch=0", "recipe.lr=nan"), "recipe.lr=nan is .*; recipe.batch=0 is out of"),
-        (("seed=1,2",), "Ambiguous value"),
+        (("seed=1,2",), """seed=1,2 names several values, .* quoted, .* 'seed="1,2"'$"""),
+        (
+            ("dataset.root=/a=b",),
+            """dataset.root=/a=b cannot be read: mismatched input '='.* 'dataset.root="/a=b"'$""",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(

@@ -102,6 +102,20 @@ def test_output_names_another_folder(tmp_path: Path, write_run: WriteRun) -> Non
     assert not (tmp_path / "sweep/comparison.html").exists()
 
 
+def test_an_interrupted_run_enters_no_mean(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 2):
+        run = write_run(tmp_path / f"a sweep/{seed}", seed=seed, valid=2 * seed)
+        with RunStore(run / "run.sqlite") as store:
+            store.set_meta("finished", seed == 1)
+    assert main([str(tmp_path / "a sweep")]) == 0
+    ours, interrupted = rows_of(tmp_path / "a sweep/comparison.csv")
+    assert (ours["seeds"], ours["valid"]) == ("1", "2")
+    assert interrupted["source"] == "failed"
+    assert str(tmp_path / "a sweep/2") in capsys.readouterr().out
+
+
 def test_nothing_but_failed_jobs_is_still_a_page(tmp_path: Path) -> None:
     (tmp_path / "0/.hydra").mkdir(parents=True)
     (tmp_path / "0/.hydra/overrides.yaml").write_text("- seed=1\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,38 @@ def test_a_run_that_broke_off_shows_its_rows_and_how_to_go_on(
     assert (run.state, run.attempted, run.valid) == (State.UNFINISHED, 8, 5)
     assert f"resume={tmp_path}" in run.reason
     assert run.settings["llm.name"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("meta", "finished"),
+    [
+        ({"finished": False}, False),
+        ({"finished": True}, True),
+        ({"config": {"protocol": {"cycles": 3}}}, False),  # of an earlier version
+        ({"config": {"protocol": {"cycles": 2}}}, True),
+        ({}, True),
+    ],
+)
+def test_an_interrupted_run_is_not_finished_though_it_has_a_summary(
+    meta: dict[str, object],
+    finished: bool,
+    tmp_path: Path,
+    write_run: WriteRun,
+    fill: Callable[[RunStore], None],
+) -> None:
+    directory = write_run(tmp_path / "a run; of mine")
+    with RunStore(directory / "run.sqlite") as store:
+        fill(store)
+        for key, value in meta.items():
+            store.set_meta(key, value)
+    run = read_run(directory)
+    if finished:
+        assert isinstance(run, FinishedRun)
+        return
+    assert isinstance(run, LostRun)
+    assert (run.state, run.attempted, run.valid) == (State.UNFINISHED, 8, 5)
+    words = shlex.split(run.reason.removeprefix("it broke off; ").removesuffix(" goes on with it"))
+    assert words == ["deltanas", f"resume={directory}"]
 
 
 def test_a_run_that_another_process_writes_is_running(

@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deltanas.evaluate import ImageData, load_data
-from deltanas.evaluate.channel import HEADER_CAP, PROBE_CAP, Limits, Report, answer_rows, frame
+from deltanas.evaluate.channel import (
+    HEADER_CAP,
+    PROBABILITIES,
+    PROBE_CAP,
+    Limits,
+    Report,
+    answer_rows,
+    frame,
+)
 from deltanas.evaluate.score import score
 from deltanas.records import Verdict
 from tests.evaluate.networks import make_job
@@ -80,6 +88,15 @@ def test_answers_that_change_in_other_company_are_seen(changed: int, seen: bool)
     found = score(make_job(""), CLEAN, frame(HEADER, logits.tobytes()), DIGITS, LIMITS)
     assert found.verdict is Verdict.TRAINED
     assert found.batch_dependent is seen
+
+
+@pytest.mark.parametrize(
+    ("claimed", "believed"), [(PROBABILITIES, PROBABILITIES), ("pay me", ""), ("", "")]
+)
+def test_of_what_a_trained_network_says_one_hint_is_believed(claimed: str, believed: str) -> None:
+    answer = frame(HEADER | {"reason": claimed}, perfect(DIGITS, 1))
+    found = score(make_job(""), CLEAN, answer, DIGITS, LIMITS)
+    assert (found.verdict, found.reason) == (Verdict.TRAINED, believed)
 
 
 def test_a_check_without_epochs_has_no_accuracy() -> None:

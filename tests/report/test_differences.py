@@ -59,6 +59,14 @@ def test_every_other_field_counts() -> None:
     ]
 
 
+def test_a_delta_that_applied_may_be_written_otherwise() -> None:
+    assert fields(ROW, replace(ROW, delta="--- a/baseline.py")) == []
+    unapplied = replace(ROW, verdict=Verdict.MISAPPLIED, code="", proxy_accuracy=None)
+    assert fields(unapplied, replace(unapplied, delta="@@ -1")) == [("delta", False)]
+    other = replace(ROW, delta="@@ -1", code="b\n")
+    assert fields(ROW, other) == [("code", False)]
+
+
 def test_a_limit_is_marked_and_its_reason_may_differ() -> None:
     assert fields(LATE, ROW) == [("verdict", True), ("reason", True), ("proxy_accuracy", True)]
     assert fields(LATE, replace(LATE, reason="after 60.2 s")) == []

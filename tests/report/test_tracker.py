@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from deltanas.report.metrics import cycle_metrics
 from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
 from tests.evaluate.processes import command_line, descendants, parents, wait_for
 
+NAME = "job 1 of 2: a=b,c;d #?/'\udcff" + 128 * "e"
 TRACKER_KEYS = {keys.CYCLE, keys.CANDIDATES, keys.BEST_DELTAS}
 
 
@@ -45,7 +47,7 @@ def _log_run(
     cycles: list[CycleSummary],
     summary: Summary,
 ) -> None:
-    tracker.start("tiny-digits-0042", {"llm": {"name": "tiny"}, "seed": 42})
+    tracker.start("tiny-digits-0042", NAME, {"llm": {"name": "tiny"}, "seed": 42})
     for cycle in cycles:
         tracker.log_cycle(cycle)
     tracker.log_candidates(attempts)
@@ -62,7 +64,7 @@ def directory(
     """Log one run; return where its files lie."""
     path = tmp_path_factory.mktemp("tracked")
     tracker = WandbTracker(
-        project="deltanas", directory=path, group="sweep", tags=["digits"], say=print
+        project="deltanas", directory=path, group="sweep", tags=["x" * 80], say=pytest.fail
     )
     _log_run(tracker, attempts, cycles, summary)
     return path
@@ -101,6 +103,8 @@ def test_an_offline_run_holds_the_four_figures(
     assert set(keys.TITLES) <= set(axes)
     (run,) = [record["run"] for record in records if "run" in record]
     assert (run["run_group"], run["project"]) == ("sweep", "deltanas")
+    assert (run["run_id"], len(run["display_name"])) == ("tiny-digits-0042", 128)
+    assert run["display_name"].startswith("job 1 of 2: a=b,c;d #?/'?eee")
     assert run["config"]["update"]["llm"] == {"name": "tiny"}
 
 
@@ -124,7 +128,7 @@ def test_a_run_that_broke_off_is_closed_and_another_can_follow(
 
     for number in range(2):
         tracker = WandbTracker(project="deltanas", directory=tmp_path, say=print)
-        tracker.start(f"run-{number}", {})
+        tracker.start(f"run-{number}", "run", {})
         tracker.log_cycle(cycles[0])
         tracker.finish(None)
         assert wandb.run is None
@@ -148,7 +152,7 @@ def test_a_run_goes_on_when_the_process_of_wandb_dies(
     said: list[str] = []
     for died in (True, False):  # and the next run of a sweep is shown again
         tracker = WandbTracker(project="deltanas", directory=tmp_path, say=said.append)
-        tracker.start(f"run-{died}", {})
+        tracker.start(f"run-{died}", "run", {})
         tracker.log_cycle(cycles[0])
         if died and stage == "cycle":
             _kill_wandb()
@@ -165,6 +169,43 @@ def test_a_run_goes_on_when_the_process_of_wandb_dies(
         assert "run.sqlite holds all" in sentence
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), ValueError("a\nb")])
+def test_whatever_wandb_raises_at_its_start_is_one_sentence(
+    error: Exception,
+    tmp_path: Path,
+    attempts: list[Attempt],
+    cycles: list[CycleSummary],
+    summary: Summary,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("wandb.init", init)
+    said: list[str] = []
+    tracker = WandbTracker(project="deltanas", directory=tmp_path, say=said.append)
+    _log_run(tracker, attempts, cycles, summary)
+    (sentence,) = said
+    assert sentence.startswith("W&B cannot show this run (")
+    assert "\n" not in sentence
+
+
+def test_what_wandb_cannot_draw_ends_no_search(
+    tmp_path: Path, attempts: list[Attempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def table(**options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said: list[str] = []
+    tracker = WandbTracker(project="deltanas", directory=tmp_path, say=said.append)
+    tracker.start("run", "run", {})
+    monkeypatch.setattr("wandb.Table", table)
+    tracker.log_candidates(attempts)
+    tracker.finish(None)
+    (sentence,) = said
+    assert sentence.startswith("W&B stopped ([Errno 28]")
+
+
 OFFLINE = """
 import socket, sys
 sys.path[:0] = {path!r}
@@ -175,7 +216,7 @@ socket.getaddrinfo = refuse
 from pathlib import Path
 from deltanas.report.tracker import WandbTracker
 tracker = WandbTracker(project="deltanas", directory=Path({directory!r}), say=print)
-tracker.start("quiet", {{}})
+tracker.start("quiet", "quiet", {{}})
 tracker.log_candidates([])
 tracker.finish(None)
 """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from io import StringIO
-from itertools import combinations, zip_longest
+from itertools import combinations, permutations, zip_longest
 from pathlib import Path
 from random import Random
 
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from unidiff import PatchSet
 
 from deltanas.archive.builtin_archive import NETWORKS, source
+from deltanas.propose.hunks import Excerpt, UnplacedHunkError, compact_delta, number_hunks
 from deltanas.propose.random_edit import EditError, random_edit
 from deltanas.screen import DeltaError, apply_delta, canonical_delta
 from deltanas.source import fingerprint
+from tests.lemur_fixtures import NETWORK
 
 Apply = Callable[[str, str], str]
 
@@ -112,6 +115,40 @@ def test_networks_of_one_family(apply: Apply) -> None:
         before, after = map(source, pair)
         assert apply(before, canonical_delta(before, after)) == after
         assert apply(after, canonical_delta(after, before)) == before
+
+
+LEMUR = sorted({NETWORK.replace("WIDTH", width) for width in ("10", "30")}) + [
+    NETWORK.replace("import torch\n", "import einops\nimport torch\n"),
+    NETWORK.replace("def learn", "def study").removesuffix("\n"),
+    NETWORK.replace("\n", "\r\n"),
+]
+
+
+@TOOLS
+def test_networks_of_lemur(apply: Apply) -> None:
+    for before, after in permutations(LEMUR, 2):
+        if before.replace("\r", "") != after.replace("\r", ""):
+            assert apply(before, canonical_delta(before, after)) == after.replace(
+                "\r\n", "\n" if apply is apply_delta else "\r\n"
+            )
+
+
+@TOOLS
+@settings(max_examples=15)
+@given(stem=st.sampled_from(sorted(NETWORKS)), seed=st.integers(0, 999))
+def test_what_an_llm_wrote(apply: Apply, stem: str, seed: int) -> None:
+    """Its hunks have no context below them, and its numbers may be wrong."""
+    before = source(stem)
+    try:
+        after = random_edit(before, Random(seed))
+        view = Excerpt.of(before, frozenset(), hide_frozen=False)
+        written = number_hunks(view, compact_delta(view, after))
+    except (EditError, UnplacedHunkError):
+        return
+    wrong = re.sub(r"(?m)^@@ -([0-9]+),[0-9]+ .*", r"@@ -\1,99 +1,99 @@", written)
+    for delta in (written, wrong):
+        code = apply_delta(before, delta)
+        assert apply(before, canonical_delta(before, code)) == code
 
 
 LINES = st.lists(

@@ -67,7 +67,10 @@ def test_syntax(message: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ("0 top-level classes Net", BASELINE.replace("class Net", "class Network")),
+        (
+            "no top-level class Net, but BasicBlock, Network",
+            BASELINE.replace("class Net", "class Network"),
+        ),
         ("2 top-level classes Net", f"{BASELINE}class Net:\n    pass\n"),
         ("a function supported_hyperparameters", BASELINE.replace("def supported_", "def my_")),
         (

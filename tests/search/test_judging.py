@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from deltanas.records import (
     Loop,
     Proposal,
     Recipe,
+    Refused,
     Slot,
     Verdict,
 )
@@ -24,8 +27,12 @@ PARENT = Baseline(baseline_id="p", family="f", code="old\n", recipe=RECIPE, prox
 GOOD = Evaluation(job_id="j", verdict=Verdict.TRAINED, proxy_accuracy=0.75, curve=(0.75,))
 
 
+CANDIDATE = Candidate(attempt_id="c00-s001", baseline=PARENT, delta="@@\n", code="new\n")
+
+
 def row(
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
+    outcome: Candidate | Refused = CANDIDATE,
     *,
     parent: Baseline = PARENT,
     loop: Loop = Loop.own,
@@ -36,7 +43,7 @@ def row(
     return judge(
         Slot(cycle=0, number=1, dataset="digits", baseline=parent),
         Proposal(prompt="p", reply="r", prompt_tokens=1, output_tokens=1, seconds=0.5, seed=3),
-        Candidate(attempt_id="c00-s001", baseline=PARENT, delta="@@\n", code="new\n"),
+        outcome,
         evaluation,
         reused_from=None,
         similarity=0.5,
@@ -82,6 +89,35 @@ def test_a_marked_one_does_not_and_neither_does_its_equal(mark: str) -> None:
     assert found.overworked is (mark == "overworked")
     again = row(evaluation_of(found))
     assert (again.admitted, again.degenerate, again.overworked) == (False, True, found.overworked)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"proxy_accuracy": 0.1, "curve": (0.1,)},
+            "proxy accuracy 0.100, .* has 0.100; .*softmax",
+        ),
+        ({"batch_dependent": True}, "among other images"),
+        ({"overworked": True}, "more CPU time"),
+        ({"proxy_accuracy": 0.1, "curve": (0.1,), "reason": "known"}, "^known$"),
+        ({}, "^$"),
+    ],
+)
+def test_a_network_that_learned_nothing_is_told_so(changes: dict[str, Any], message: str) -> None:
+    assert re.search(message, row(replace(GOOD, **changes)).reason)
+
+
+def test_a_delta_that_applied_is_stored_as_git_takes_it_and_counted_as_it_was_written() -> None:
+    found = row(GOOD)
+    assert found.delta == ("--- a/baseline.py\n+++ b/baseline.py\n@@ -1 +1 @@\n-old\n+new\n")
+    assert (found.delta_lines, found.delta_tokens) == (1, len("@@\n"))
+
+
+@pytest.mark.parametrize(("delta", "code"), [("@@\n", ""), ("", "new\n"), ("", "")])
+def test_what_did_not_apply_or_is_no_delta_stays_as_it_was_written(delta: str, code: str) -> None:
+    refused = Refused(verdict=Verdict.POLICY, reason="no", delta=delta, code=code)
+    assert row(None, refused).delta == delta
 
 
 @pytest.mark.parametrize("loop", ["trusted", "own"])

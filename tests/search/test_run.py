@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from deltanas.cli.exits import Terminated
 from deltanas.config.schema import Config
 from deltanas.evaluate import Jailing, SickMachineError
 from deltanas.evaluate.jail.tiers import Tier
@@ -53,15 +54,23 @@ def settled(config: Config) -> Config:
 
 
 @pytest.fixture
-def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def said() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def go(tmp_path: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a search with an executor, and tells what the tracker saw."""
 
     def run(executor: InlineExecutor) -> ListTracker:
         tracker = ListTracker()
 
         @contextmanager
-        def opened(config: Config, directory: Path, console: Console) -> Iterator[Opened]:
+        def opened(
+            config: Config, directory: Path, console: Console, *, title: str | None
+        ) -> Iterator[Opened]:
             with RunStore(directory / "run.sqlite") as store:
+                store.set_meta("config", {})
                 search = searching(config, journal=RunJournal(store), executor=executor)
                 study = Study(config=config, store=store, executor=executor, stages=search.stages)
                 fresh, memory = search.race.fresh, search.memory
@@ -75,7 +84,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 )
 
         monkeypatch.setattr(module, "opened", opened)
-        run_search(settled(configured()), tmp_path, Console(file=io.StringIO()), began=0.0)
+        run_search(settled(configured()), tmp_path, Console(file=said, width=40), began=0.0)
         return tracker
 
     return run
@@ -107,11 +116,11 @@ def test_a_run_that_breaks_tells_its_tracker_and_goes_on(go: Any, tmp_path: Path
     [
         (
             SickMachineError("3 jobs in a row failed"),
-            r"3 jobs .* failed; resume=.* then goes",
+            r"3 jobs .* failed; deltanas resume=.* then goes",
         ),
         (
             OSError(errno.ENOSPC, "No space left on device", "x"),
-            r"x: No space .* resume=.* goes on",
+            r"x: No space .* deltanas resume=.* goes on",
         ),
     ],
 )
@@ -122,10 +131,17 @@ def test_what_the_user_can_mend_says_how_the_run_goes_on(
         go(Breaking(error))
 
 
-def test_ctrl_c_leaves_a_summary_of_what_is_there(go: Any, tmp_path: Path) -> None:
-    executor = Breaking(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
+def test_ctrl_c_and_sigterm_leave_a_summary_of_what_is_there_and_say_how_to_go_on(
+    signal: type[BaseException], go: Any, tmp_path: Path, said: io.StringIO
+) -> None:
+    executor = Breaking(signal())
+    with pytest.raises(signal) as caught:
         go(executor)
+    assert caught.type is signal
+    *_, line, last = said.getvalue().splitlines()
+    assert line == f"interrupted; deltanas resume={tmp_path} goes on"
+    assert last == str(tmp_path)
     assert executor.closed
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert 0 < summary["attempted"] < 8

@@ -172,6 +172,7 @@ def test_a_saved_adapter_loads_again(
     make_tuner(llm, tokenizer).learn(LESSONS, LESSONS, seed=0, directory=directory)
     tuned = logits_of(llm)
     assert {path.name for path in directory.iterdir()} == {
+        "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
     }
@@ -202,6 +203,7 @@ def test_saving_replaces_an_older_adapter_and_leftovers(
     tuner = make_tuner(llm, tokenizer, epochs=1)
     tuner.learn(LESSONS, LESSONS, seed=0, directory=tmp_path / "cycle_00")
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
         "cycle_00",

@@ -77,12 +77,23 @@ def load_source(
 
 def default_root() -> Path:
     """Return the folder of the files of all sets, unless the configuration names another."""
-    return platformdirs.user_data_path("deltanas") / "datasets"
+    return _of_user(platformdirs.user_data_path)
 
 
 def default_cache() -> Path:
     """Return the folder of the decoded sets."""
-    return platformdirs.user_cache_path("deltanas") / "datasets"
+    return _of_user(platformdirs.user_cache_path)
+
+
+def _of_user(folder: Callable[[str], Path]) -> Path:
+    """Return our folder in one of the user's. Raises DatasetError where there is no home."""
+    try:
+        return folder("deltanas") / "datasets"
+    except RuntimeError as error:
+        raise DatasetError(
+            "there is no home directory to keep image sets in; set HOME, or both XDG_DATA_HOME"
+            " and XDG_CACHE_HOME"
+        ) from error
 
 
 def _key(source: Source, image_size: int, root: Path) -> str:

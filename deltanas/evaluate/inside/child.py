@@ -47,7 +47,7 @@ def answer(
                 device = _start_cuda(gpu, limits.memory_bytes + data.pixels.nbytes)
         network_class = load_class(job.code)
         if job.epochs:
-            logits = train(network_class, job, data, device)
+            logits, header["reason"] = train(network_class, job, data, device)
         else:
             found = measure(
                 network_class,

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.parameter import is_lazy
 
-from deltanas.evaluate.channel import probe_images
+from deltanas.evaluate.channel import PROBABILITIES, probe_images
 from deltanas.evaluate.inside.network import Refusal, blame, build, check_logits
 from deltanas.evaluate.inside.training_data import TrainingBatches, TrainingData
 from deltanas.records import Job, Loop, Precision, Recipe, Verdict
 
 GRADIENT_CLIP = 3.0  # largest L2 norm of the gradients; LEMUR's trainer uses the same
+_ROUNDING = 1e-2  # far above what the sum of a softmax is off by
 _HALF_MAX = 65504.0  # largest finite float16
 _EVALUATION_PIXELS = 2**18  # per batch: without gradients, larger batches fit the same memory
 
@@ -44,6 +45,7 @@ class CandidateModule(lightning.LightningModule):
         self.val_logits: list[bytes] = []  # one (N_val, num_classes) block per epoch
         self.test_logits: list[bytes] = []  # after the first and, if another, the last epoch
         self.probe_logits = b""  # of some validation images again, after the last epoch
+        self.soft = True  # so far every answer was a distribution over classes
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(
@@ -89,6 +91,8 @@ class CandidateModule(lightning.LightningModule):
             with self.autocast():
                 logits = self.network(self.data.prepare(chunk, self.recipe))
             logits = check_logits(logits, len(chunk), self.data.num_classes).float()
+            sums = logits.sum(dim=1)
+            self.soft &= bool((logits >= 0).all() and ((sums - 1).abs() < _ROUNDING).all())
             shifted = logits - logits.amax(dim=1, keepdim=True)
             blocks.append(shifted.clamp(min=-_HALF_MAX).half().cpu().numpy().tobytes())
         self.network.train()
@@ -97,12 +101,12 @@ class CandidateModule(lightning.LightningModule):
 
 def train(
     network_class: type[nn.Module], job: Job, data: TrainingData, device: torch.device
-) -> bytes:
-    """Train a new network as its job says and return raw float16 logits.
+) -> tuple[bytes, str]:
+    """Train a new network as its job says; return raw float16 logits, and what may mend it.
 
-    First those of the validation images after every epoch, then those of the test images after
-    the first and, where there is another, the last epoch, and then those of `probe_images`, in
-    other batches. Raises Refusal.
+    The logits are first those of the validation images after every epoch, then those of the test
+    images after the first and, where there is another, the last epoch, and then those of
+    `probe_images`, in other batches. Raises Refusal.
     """
     recipe = job.recipe
     torch.manual_seed(job.seed)
@@ -127,7 +131,8 @@ def train(
         module = CandidateModule(network, recipe, data, job.epochs)
         batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
         _LOOPS[job.loop](module, batches, job.precision)
-    return b"".join([*module.val_logits, *module.test_logits, module.probe_logits])
+    hint = PROBABILITIES if module.soft and job.loop != Loop.own else ""
+    return b"".join([*module.val_logits, *module.test_logits, module.probe_logits]), hint
 
 
 def _reorder(network: nn.Module) -> None:

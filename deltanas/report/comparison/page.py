@@ -17,13 +17,13 @@ from deltanas.report.comparison.grouping import common, labels
 from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.paper import caveats
 from deltanas.report.comparison.tables import tables
+from deltanas.report.console import say
 from deltanas.report.pages import Plot, render
+from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
-
-NAME_WIDTH = 20  # columns of a terminal that the names of groups keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def print_comparison(groups: Sequence[Group], lost: Sequence[LostRun], console: 
     for table in [*(tables(groups) if groups else []), *cross_tables(groups)]:
         console.print(Text(f"\n{table.title}", style="bold"))
         console.print(Text(table.caption, style="dim"))
-        console.print(_rich(table))
+        print_table(_rich(table), console)
     shared = ", ".join(
         f"{name} {value}" for name, value in common([g.key for g in groups]).items()
     )
@@ -145,8 +145,8 @@ def print_comparison(groups: Sequence[Group], lost: Sequence[LostRun], console: 
     for note in caveats([group.key for group in groups]):
         console.print(Text(f"* {note}", style="dim"))
     for run in lost:
-        console.print(Text.assemble("\n", (f"{run.state.value}", "red"), f"  {run.directory}"))
-        console.print(Text(f"  {_known(run)}", style="dim"))
+        say(console, f"\n{run.state.value}  {run.directory}")
+        say(console, f"  {_known(run)}")
 
 
 def _known(run: LostRun) -> str:
@@ -162,10 +162,9 @@ def _rich(table: Table) -> RichTable:
 
     shown = [i for i, head in enumerate(table.heads) if not head.wide]
     view = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    names = max((len(row.cells[0].text) for row in table.rows), default=0)
     for head in (table.heads[i] for i in shown):
         if head.left:
-            view.add_column(head.title, min_width=min(names, NAME_WIDTH), overflow="fold")
+            view.add_column(head.title, overflow="fold")
         else:
             view.add_column(head.title, justify="right", overflow="fold")
     for row in table.rows:

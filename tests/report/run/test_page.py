@@ -50,7 +50,7 @@ def test_the_headline_names_intervals_and_counts(page: str) -> None:
     assert "71.4 % (95 % interval 35.9 to 91.8 %) without 1 infrastructure failure" in text
     assert "90.0 % fewer lines and 85.0 % fewer tokens" in text
     assert "n = 4; 95 % interval" in text
-    assert Verdict.SHAPE.advice in text
+    assert Verdict.NO_DELTA.for_people in text
     assert "1.250 → 1.500, rolled back" in text
 
 

@@ -1,0 +1,42 @@
+"""What the jobs of a sweep are called: `job 2 of 4: ablation=none seed=1`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+_COUNTED = "BasicSweeper"  # Hydra's own, which takes every combination; others choose as they go
+
+
+def job_title(job: Any) -> str:
+    """Return the name of a job, from what Hydra tells of it: its number, and what it varies.
+
+    How many jobs there are is left out where the sweeper alone knows.
+    """
+    swept = _swept(job)
+    words = list(job.overrides.task)
+    varied = [word for word in words if word.partition("=")[0] in swept] or words
+    many = f" of {math.prod(swept.values())}" if swept else ""
+    return f"job {job.job.num + 1}{many}: {' '.join(varied)}"
+
+
+def _swept(job: Any) -> dict[str, int]:
+    """Return how many values each swept setting has; none where another sweeper chooses."""
+    if not str(job.sweeper.get("_target_")).endswith(_COUNTED):
+        return {}
+    sweep = OmegaConf.load(Path(job.runtime.cwd, job.sweep.dir, "multirun.yaml"))
+    words = [f"{key}={value}" for key, value in (job.sweeper.params or {}).items()]
+    loader = GlobalHydra.instance().config_loader()
+    asked = OverridesParser.create(config_loader=loader).parse_overrides(
+        [*words, *sweep.hydra.overrides.task]
+    )
+    return {
+        override.get_key_element(): len(list(override.sweep_string_iterator()))
+        for override in asked
+        if override.is_sweep_override()
+    }
