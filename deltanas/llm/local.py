@@ -20,8 +20,8 @@ from deltanas.llm.locked import Locks, grammar_tokenizer
 from deltanas.records import Drawn, Reply
 
 if TYPE_CHECKING:
-    from deltanas.llm.race import Race
-    from deltanas.llm.racing import Heat
+    from deltanas.llm.drawing import Drawing
+    from deltanas.llm.lots import Lot
 
 T = TypeVar("T")
 
@@ -105,14 +105,14 @@ class TransformersLLM:
         """
         encoded = {prompt: self._ids(prompt) for prompt in prompts}  # siblings share theirs
         asked = _Asked([encoded[prompt] for prompt in prompts], seeds, grammars)
-        races = None if drawn is None else self._races(prompts, asked, drawn)
+        lots = None if drawn is None else self._lots(prompts, asked, drawn)
         waiting = sorted(range(len(prompts)), key=lambda i: len(asked.ids[i]))
         replies: dict[int, Reply] = {}
         while waiting:
             rows = waiting[: self.batch]
             began = time.perf_counter()
             try:
-                outputs = self._write(asked, rows, races)
+                outputs = self._write(asked, rows, lots)
             except RuntimeError as error:
                 if len(rows) == 1 or not ran_out_of_memory(error):
                     raise
@@ -144,46 +144,46 @@ class TransformersLLM:
         return output if end is None else output[:end], end is not None
 
     def _write(
-        self, asked: _Asked, rows: Sequence[int], races: Sequence[Race] | None
+        self, asked: _Asked, rows: Sequence[int], lots: Sequence[Lot] | None
     ) -> list[tuple[list[int], bool]]:
         """Return the tokens of every row, and whether no reply was left that was not known."""
-        if races is None:
+        if lots is None:
             return [(output, False) for output in self._sample(*asked.of(rows))]
-        wanted = Counter(races[i] for i in rows)
+        wanted = Counter(lots[i] for i in rows)
         self._heat(asked.grammars is not None).run(wanted)
-        arrived = {race: race.arrived(count) for race, count in wanted.items()}
-        left = {race: iter(answers) for race, answers in arrived.items()}
-        outputs = {i: next(left[races[i]], None) for i in rows}
+        arrived = {lot: lot.arrived(count) for lot, count in wanted.items()}
+        left = {lot: iter(answers) for lot, answers in arrived.items()}
+        outputs = {i: next(left[lots[i]], None) for i in rows}
         short = [i for i, output in outputs.items() if output is None]
         again = dict(zip(short, self._sample(*asked.of(short)), strict=True)) if short else {}
-        for race, count in wanted.items():
-            race.take(count)
+        for lot, count in wanted.items():
+            lot.take(count)
         return [(outputs[i] or again[i], i in again) for i in rows]
 
-    def _races(self, prompts: Sequence[str], asked: _Asked, drawn: Sequence[Drawn]) -> list[Race]:
-        """Return one race for all replies to a prompt on a topic."""
-        from deltanas.llm.race import Race
+    def _lots(self, prompts: Sequence[str], asked: _Asked, drawn: Sequence[Drawn]) -> list[Lot]:
+        """Return one lot for all replies to a prompt on a topic."""
+        from deltanas.llm.lots import Lot
 
-        races: dict[tuple[str, str], Race] = {}
+        lots: dict[tuple[str, str], Lot] = {}
         for i, (prompt, known) in enumerate(zip(prompts, drawn, strict=True)):
-            if (prompt, known.topic) not in races:
+            if (prompt, known.topic) not in lots:
                 grammar = None if asked.grammars is None else asked.grammars[i]
                 tokens = {
                     text: self.tokenizer.encode(text, add_special_tokens=False)
                     for text in known.texts
                 }
-                races[prompt, known.topic] = Race(
+                lots[prompt, known.topic] = Lot(
                     asked.ids[i], grammar, seed=asked.seeds[i], known=tokens
                 )
-        return [races[key, known.topic] for key, known in zip(prompts, drawn, strict=True)]
+        return [lots[key, known.topic] for key, known in zip(prompts, drawn, strict=True)]
 
-    def _heat(self, locked: bool) -> Heat:
-        from deltanas.llm.racing import Heat
+    def _heat(self, locked: bool) -> Drawing:
+        from deltanas.llm.drawing import Drawing
         from deltanas.llm.sampling import truncated
 
         cut = partial(truncated, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
         locks = self._locks(()) if locked else None
-        return Heat(
+        return Drawing(
             self.decoder, cut, locks, lambda answer: decoded(self.tokenizer, self._said(answer)[0])
         )
 

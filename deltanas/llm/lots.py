@@ -7,7 +7,7 @@ is the largest among the replies that start so, and sums are drawn from the root
 under the condition of the one above it, so the best are found without all others being written.
 
 The noise of a prefix is a function of the seed and of its tokens: in whatever order and in however
-many batches a race is looked at, it ends alike. A reply that is known from before does not count
+many batches a lot is looked at, it ends alike. A reply that is known from before does not count
 where it comes in, which leaves the order of all others as it is. UniqueRandomizer (Shi, Bieber and
 Sutton 2020, arXiv 2002.09067) draws from the same distribution: it takes the mass of what is known
 out of the draw, for which all that is known must be scored again whenever the weights change. Here
@@ -47,7 +47,7 @@ class Prefix:
     later: Iterator[Prefix] | None = field(default=None, repr=False)  # siblings, by falling rank
 
 
-class Race:
+class Lot:
     """The replies to one prompt under one grammar, as far as they were looked at."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Race:
             insort(self.front, best, key=lambda prefix: -prefix.rank)
 
 
-def expand(rows: Sequence[tuple[Race, Prefix]], tokens: NDArray[np.int64], logs: Floats) -> None:
+def expand(rows: Sequence[tuple[Lot, Prefix]], tokens: NDArray[np.int64], logs: Floats) -> None:
     """Put what may follow instead of prefixes.
 
     Row i of `tokens` and of `logs`, their log-probabilities (B, K), by falling value, may follow
@@ -144,11 +144,11 @@ def expand(rows: Sequence[tuple[Race, Prefix]], tokens: NDArray[np.int64], logs:
     masses = logs + np.array([[parent.mass] for parent in parents])
     ranks = _below(np.array([[parent.rank] for parent in parents]), masses + _gumbel(keys))
     order = np.argsort(-ranks, axis=1, kind="stable")
-    for row, (race, parent) in enumerate(rows):
+    for row, (lot, parent) in enumerate(rows):
         count = int(np.isfinite(ranks[row]).sum())
         best = order[row, :count]
         columns = tokens[row, best], masses[row, best], ranks[row, best], keys[row, best]
-        race.expand(parent, _children(parent, *columns))
+        lot.expand(parent, _children(parent, *columns))
 
 
 def _children(

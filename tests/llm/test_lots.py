@@ -13,9 +13,9 @@ import torch
 from scipy.stats import chisquare
 
 from deltanas.llm.decoding import Decoder
+from deltanas.llm.drawing import Drawing
 from deltanas.llm.local import TransformersLLM
-from deltanas.llm.race import Race
-from deltanas.llm.racing import Heat
+from deltanas.llm.lots import Lot
 from deltanas.llm.sampling import truncated
 from deltanas.records import Drawn, Reply
 
@@ -161,9 +161,7 @@ def test_replies_do_not_depend_on_the_size_or_the_order_of_batches(
     assert sorted(written(3, prompts[::-1])) == sorted(together)
 
 
-def test_a_race_goes_on_where_memory_ran_out(
-    llm: TransformersLLM, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_lot_goes_on_where_memory_ran_out(llm: TransformersLLM, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(llm.decoder, "longest", 12)
     monkeypatch.setattr(llm, "batch", 5)
     before = llm.generate(["ab"] * 5, range(5), drawn=[NONE] * 5)
@@ -183,9 +181,9 @@ def test_a_race_goes_on_where_memory_ran_out(
 
 
 @pytest.fixture
-def heat(llm: TransformersLLM) -> Heat:
+def drawing(llm: TransformersLLM) -> Drawing:
     decoder = Decoder(llm.network, ends=llm.ends, longest=14)
-    return Heat(decoder, two, None, str)
+    return Drawing(decoder, two, None, str)
 
 
 def two(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -202,52 +200,58 @@ def scored(llm: TransformersLLM, prompt: Sequence[int], answer: Sequence[int]) -
     return float(logs[order == torch.tensor(answer)[:, None]].sum())
 
 
-def test_every_reply_has_the_probability_that_the_llm_gives_it(llm: TransformersLLM, heat: Heat):
+def test_every_reply_has_the_probability_that_the_llm_gives_it(
+    llm: TransformersLLM, drawing: Drawing
+):
     """Also where replies branch, go on in a later batch, and need more room than was made."""
-    races = [Race(llm._ids(text), None, seed=3, known={}) for text in ("ab", "abc", "ab")]
+    lots = [Lot(llm._ids(text), None, seed=3, known={}) for text in ("ab", "abc", "ab")]
     for wanted in (3, 1, 6):
-        heat.run(dict.fromkeys(races, wanted))
-        for race in races:
-            first = race.front[:wanted]
+        drawing.run(dict.fromkeys(lots, wanted))
+        for lot in lots:
+            first = lot.front[:wanted]
             assert all(each.answer is not None and each.text is not None for each in first)
             for each in first:
                 answer = each.answer or []
-                assert each.mass == pytest.approx(scored(llm, race.prompt, answer), abs=1e-3)
-            race.take(wanted)
+                assert each.mass == pytest.approx(scored(llm, lot.prompt, answer), abs=1e-3)
+            lot.take(wanted)
 
 
-def test_a_known_text_counts_in_whatever_tokens_it_was_written(llm: TransformersLLM, heat: Heat):
-    race = Race(llm._ids("ab"), None, seed=1, known={})
-    heat.run({race: 6})
-    answers = race.arrived(6)
+def test_a_known_text_counts_in_whatever_tokens_it_was_written(
+    llm: TransformersLLM, drawing: Drawing
+):
+    lot = Lot(llm._ids("ab"), None, seed=1, known={})
+    drawing.run({lot: 6})
+    answers = lot.arrived(6)
     for tokens in (answers[0][:-1], [5, 7], []):
-        again = Race(race.prompt, None, seed=1, known={str(answers[0]): tokens})
-        heat.run({again: 5})
+        again = Lot(lot.prompt, None, seed=1, known={str(answers[0]): tokens})
+        drawing.run({again: 5})
         assert again.arrived(5) == answers[1:]
 
 
-def test_what_replies_start_alike_with_is_read_once(llm: TransformersLLM, heat: Heat):
-    race = Race(llm._ids("ab"), None, seed=2, known={})
+def test_what_replies_start_alike_with_is_read_once(llm: TransformersLLM, drawing: Drawing):
+    lot = Lot(llm._ids("ab"), None, seed=2, known={})
     read: list[int] = []
 
     def count(module: Any, positional: Any, named: Mapping[str, torch.Tensor]) -> None:
         read.append(named["input_ids"].shape[1])
 
     hook = llm.network.register_forward_pre_hook(count, with_kwargs=True)
-    heat.run({race: 40})
+    drawing.run({lot: 40})
     hook.remove()
-    work = heat.decoder.work
-    assert work.sampled < 0.9 * sum(map(len, race.arrived(40)))
-    assert sum(read) == len(race.prompt) + work.sampled - 40  # the last of each is not read
+    work = drawing.decoder.work
+    assert work.sampled < 0.9 * sum(map(len, lot.arrived(40)))
+    assert sum(read) == len(lot.prompt) + work.sampled - 40  # the last of each is not read
     assert work.forwards == len(read) <= 14  # as many as tokens in the longest
 
 
-def test_known_replies_are_read_beside_the_new_one(llm: TransformersLLM, heat: Heat):
-    race = Race(llm._ids("ab"), None, seed=2, known={})
-    heat.run({race: 12})
-    answers = race.arrived(12)
-    before = heat.decoder.work.forwards
-    again = Race(race.prompt, None, seed=2, known={str(each): each for each in answers[:11]})
-    heat.run({again: 1})
+def test_known_replies_are_read_beside_the_new_one(llm: TransformersLLM, drawing: Drawing):
+    lot = Lot(llm._ids("ab"), None, seed=2, known={})
+    drawing.run({lot: 12})
+    answers = lot.arrived(12)
+    before = drawing.decoder.work.forwards
+    again = Lot(lot.prompt, None, seed=2, known={str(each): each for each in answers[:11]})
+    drawing.run({again: 1})
     assert again.arrived(1) == answers[11:]
-    assert heat.decoder.work.forwards - before <= 14 + 4  # some branch off where nothing is known
+    assert (
+        drawing.decoder.work.forwards - before <= 14 + 4
+    )  # some branch off where nothing is known
