@@ -6,8 +6,8 @@
 #   same best accuracy after one epoch.
 # Seen: 410 trees occur under two to nine names. On CIFAR-10 the best accuracies of two such twins
 #   are 8 points apart (median of 301 pairs); those of two networks of the same set with different
-#   trees are 9 points apart. The other five datasets look alike, CelebA least. On MNIST two names of
-#   one program are .84 apart.
+#   trees are 9 points apart. The other five datasets look alike, CelebA least. On MNIST two
+#   names of one program are .84 apart.
 # Why: each network was tried a few times, each time with other hyperparameters, and the draw
 #   decides the accuracy.
 # Why it matters: whoever pairs networks by accuracy ("this edit improved that network") learns

@@ -8,8 +8,8 @@
 #   pruned) a half. Weights of [1, 0] give it once in all but ties_svd. "linear" takes the root of
 #   each weight, adds the A of both and the B of both, and multiplies: (a A + b A)(a B + b B) has
 #   mixed terms too, which are as large as the plain ones where the adapters are alike.
-# Why it matters: adapters of successive cycles are alike and are averaged to calm them; so they are
-#   nearly doubled. Logits stay plausible, so nothing but a comparison with the
+# Why it matters: adapters of successive cycles are alike and are averaged to calm them; so they
+#   are nearly doubled. Logits stay plausible, so nothing but a comparison with the
 #   plain mean shows it.
 set -euo pipefail
 work=$(mktemp -d)

@@ -8,7 +8,8 @@
 # Seen: json_array() keeps 15 digits up to 3.53, so that 92 % of random floats in [0, 1) come back
 #   different; CAST to TEXT does so up to 3.51. A literal of random bits, so of any exponent, is
 #   read as a neighbour by 3.51 once in six times (by 3.40 once in a hundred), though never here
-#   in [0, 1). 3.40 writes infinity as [Inf], which is no JSON. 3.54 has none of it. Debian 12 and Python built there still have 3.40.
+#   in [0, 1). 3.40 writes infinity as [Inf], which is no JSON. 3.54 has none of it. Debian 12
+#   and Python built there still have 3.40.
 # Why it matters: a run kept in SQLite is compared with a replay for equality. Values bound as
 #   parameters are safe; views, triggers, exports by json_object() and SQL dumps are not, and a
 #   newer SQLite in between is not either.
