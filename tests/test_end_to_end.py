@@ -13,11 +13,14 @@ import pytest
 
 from deltanas.records import Summary, Verdict
 
+UNCONFIRMED = ("confirm.sample=0", "confirm.best=0")
 SMALL = (
     "protocol.cycles=2",
     "protocol.candidates=4",
     "protocol.finalists=4",
     "protocol.finalist_epochs=2",
+    "confirm.sample=2",
+    "confirm.best=1",
     "lora.minimum_gain=-1",  # so few candidates may hold no gain, and LoRA shall run
 )
 
@@ -116,6 +119,7 @@ def test_every_ablation_runs(ablation: str, tmp_path: Path):
         "protocol.cycles=1",
         "protocol.candidates=4",
         "protocol.finalists=0",
+        *UNCONFIRMED,
     )
     assert process.returncode == 0, process.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -126,7 +130,9 @@ def test_every_ablation_runs(ablation: str, tmp_path: Path):
 
 def test_networks_may_train_by_their_own_loop_and_every_row_says_so(tmp_path: Path):
     words = ("ablation=random_edit", "tracker=none", "protocol.cycles=1", "protocol.candidates=4")
-    process = run(tmp_path / "run", *words, "protocol.finalists=0", "trainer.loop=own")
+    process = run(
+        tmp_path / "run", *words, *UNCONFIRMED, "protocol.finalists=0", "trainer.loop=own"
+    )
     assert process.returncode == 0, process.stderr
     found = rows(tmp_path / "run")
     assert [(row["loop"], row["overworked"]) for row in found] == [("own", 0)] * 4
@@ -210,6 +216,7 @@ def test_the_jobs_of_a_sweep_are_one_group(tmp_path: Path):
             *(sys.executable, "-m", "deltanas", "--multirun", f"hydra.sweep.dir={sweep}"),
             *("seed=1,2", "ablation=random_edit", "tracker=none"),
             *("protocol.cycles=1", "protocol.candidates=2", "protocol.finalists=0"),
+            *UNCONFIRMED,
         ],
         capture_output=True,
         text=True,

@@ -33,11 +33,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search(directory: Path, root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    common = ("protocol.finalists=0", "tracker=none", "lora.minimum_gain=-1")
+    common = ("protocol.finalists=0", "confirm.sample=0", "confirm.best=0", "tracker=none")
     return subprocess.run(
         [
             *(sys.executable, "-c", PROGRAM, f"hydra.run.dir={directory}"),
-            *(f"dataset.root={root}", *common, *overrides),
+            *(f"dataset.root={root}", *common, "lora.minimum_gain=-1", *overrides),
         ],
         cwd=CHECKOUT,
         env={**os.environ, "XDG_CACHE_HOME": str(root / "cache")},

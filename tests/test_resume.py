@@ -18,6 +18,9 @@ SMALL = (
     "protocol.candidates=4",
     "protocol.finalists=4",
     "protocol.finalist_epochs=3",
+    "confirm.race=1",
+    "confirm.sample=2",
+    "confirm.best=2",
 )
 WITH_LLM = ("lora.minimum_gain=-1", *(word for word in SMALL if "ablation" not in word))
 COLUMNS = (
@@ -29,6 +32,7 @@ TABLES = {
     "baselines": "baseline_id dataset source proxy_accuracy first_epoch_accuracy parent_id",
     "cycles": "cycle attempted valid useful admitted tune_loss_before tune_loss_after",
     "finalists": "attempt_id final_accuracy curve verdict",
+    "retrainings": "network_id purpose number seed verdict validation_accuracy test_accuracy",
 }
 
 
@@ -75,7 +79,7 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("table", "enough"), [("baselines", 1), ("attempts", 6), ("finalists", 2)]
+    ("table", "enough"), [("baselines", 1), ("attempts", 6), ("retrainings", 4), ("finalists", 2)]
 )
 def test_a_run_killed_in_any_stage_ends_with_the_same_rows(
     table: str, enough: int, unkilled: Path, tmp_path: Path

@@ -22,6 +22,7 @@ from tests.run_fixtures import make_older
 pytestmark = pytest.mark.timeout(900)  # a search and two replays, on a machine that may be busy
 
 SMALL = ("tracker=none", "protocol.cycles=2", "protocol.candidates=3", "protocol.finalists=0")
+SMALL += ("confirm.sample=0", "confirm.best=0")
 
 
 def search(directory: Path, *words: str) -> Path:
@@ -151,6 +152,7 @@ def test_a_run_of_an_llm_replays_without_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (*SMALL[:3], "protocol.finalists=4", "protocol.finalist_epochs=2")
+    words += ("confirm.sample=1", "confirm.best=1")
     grown = ("novelty.threshold=0.99", "dataset.gate=0", "lora.minimum_gain=-1", "llm.context=650")
     run = search(tmp_path / "run", *words, *grown)
     with RunStore(run / "run.sqlite", read_only=True) as store:

@@ -157,6 +157,7 @@ def test_an_output_that_cannot_be_written_ends_in_one_message(
 @pytest.mark.timeout(900)
 def test_two_real_searches_are_compared(tmp_path: Path, check_page: Callable[[str], None]) -> None:
     small = ("protocol.cycles=1", "protocol.candidates=2", "protocol.finalists=0", "tracker=none")
+    small += ("confirm.sample=0", "confirm.best=0")
     for seed in (1, 2):
         directory = tmp_path / "runs" / f"seed-{seed}"
         words = ("ablation=random_edit", f"seed={seed}", f"hydra.run.dir={directory}", *small)
