@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,9 @@ _OURS = frozenset(
 class _Found:
     """A directory before Hydra wrote into it."""
 
-    names: frozenset[str]  # of the files below it
+    names: frozenset[str]  # of what is in it
     command: dict[str, bytes]  # what Hydra wrote there for a run that is there already
-    missing: tuple[
-        Path, ...
-    ]  # the directory and those above it that were not there, deepest first
+    missing: tuple[Path, ...]  # it and those above it, if not there yet; the deepest first
 
 
 class Leftovers(Callback):
@@ -35,7 +34,7 @@ class Leftovers(Callback):
 
     def on_run_start(self, config: Any, **kwargs: Any) -> None:
         """Look at the directory of the run before it is made."""
-        directory = Path(config.hydra.run.dir).absolute()
+        directory = Path(os.path.abspath(config.hydra.run.dir))  # noqa: PTH100 as Hydra has it
         missing = tuple(p for p in (directory, *directory.parents) if not p.exists())
         names = frozenset(_files(directory))
         known = [name for name in names if name.startswith(f"{HYDRA}/") and STORE in names]
@@ -53,7 +52,7 @@ def left_as_found(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        found = Leftovers.found.pop(directory.absolute(), None)
+        found = Leftovers.found.pop(directory, None)
         if found:
             for name, content in found.command.items():
                 (directory / name).write_bytes(content)
@@ -81,7 +80,8 @@ def _remove(directory: Path, found: _Found) -> None:
 
 
 def _files(directory: Path) -> Iterator[str]:
-    """Yield the names of everything below a directory but folders."""
-    for path in directory.rglob("*"):
-        if not path.is_dir() or path.is_symlink():
-            yield path.relative_to(directory).as_posix()
+    """Yield the names of everything in a directory, and in Hydra's folder instead of that."""
+    for folder in (directory, directory / HYDRA):
+        if folder.is_dir():
+            names = (path.relative_to(directory).as_posix() for path in folder.iterdir())
+            yield from (name for name in names if name != HYDRA)

@@ -35,8 +35,10 @@ def _swept(job: Any) -> dict[str, int]:
     asked = OverridesParser.create(config_loader=loader).parse_overrides(
         [*words, *sweep.hydra.overrides.task]
     )
-    return {
-        override.get_key_element(): len(list(override.sweep_string_iterator()))
-        for override in asked
+    values = {  # of a setting that is given twice, the last counts
+        override.get_key_element(): [*override.sweep_string_iterator()]
         if override.is_sweep_override()
+        else []
+        for override in asked
     }
+    return {key: len(found) for key, found in values.items() if found}

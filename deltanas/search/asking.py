@@ -9,6 +9,7 @@ from deltanas.config.schema import Config
 from deltanas.propose.proposer import Proposer
 from deltanas.records import Attempt, Proposal, Request, Slot, Stage, Verdict, derive_seed
 from deltanas.search.journal import Journal
+from deltanas.search.judging import as_written
 from deltanas.search.memory import Memory
 from deltanas.search.replies import Replies, edited
 from deltanas.search.stages import Stages
@@ -78,6 +79,8 @@ class Asking:
 
     def _requests(self, slots: Sequence[Slot]) -> list[Request]:
         known = tuple(map(self.memory.learned, self.memory.rows))
+        if self.config.prompt.examples:
+            known = tuple(map(as_written, known))
         parents = tuple(self.memory.parents.values())
         rows = {row.attempt_id: row for row in known}
         return [
@@ -86,7 +89,7 @@ class Asking:
                 seed=derive_seed(self.config.seed, slot.cycle, slot.number),
                 known=known,
                 parents=parents,
-                failed=(rows[slot.repairs],) if slot.repairs else (),
+                failed=(as_written(rows[slot.repairs]),) if slot.repairs else (),
                 replies=tuple(self.memory.replies[edited(slot)]),
             )
             for slot in slots

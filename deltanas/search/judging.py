@@ -6,6 +6,7 @@ From what the stages found out about one slot to its row, and back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from deltanas.records import (
     Attempt,
@@ -18,7 +19,7 @@ from deltanas.records import (
     UsedBaseline,
     Verdict,
 )
-from deltanas.screen.delta import canonical_delta
+from deltanas.screen.delta import canonical_delta, extract_delta
 
 IN_JAIL = frozenset(  # verdicts of networks that passed the gates
     {
@@ -175,6 +176,12 @@ def score_of(used: UsedBaseline) -> Evaluation:
         curve=() if proxy is None else (proxy,),
         graph=used.graph,
     )
+
+
+def as_written(row: Attempt) -> Attempt:
+    """Return a row with its delta as the reply has it, which is how prompts show it."""
+    applied = bool(row.delta and row.code)
+    return replace(row, delta=extract_delta(row.reply)) if applied else row
 
 
 def proposal_of(row: Attempt) -> Proposal:

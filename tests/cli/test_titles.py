@@ -43,6 +43,13 @@ OTHER = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
             None,
             "job 2 of 4: ablation=none seed=2",
         ),
+        (
+            ["seed=1,2", "seed=5", "lora.r=4,8"],
+            ["seed=5", "lora.r=8"],
+            BASIC,
+            {},
+            "job 2 of 2: lora.r=8",
+        ),
         (["tracker=glob(*)"], ["tracker=wandb"], BASIC, {}, "job 2 of 2: tracker=wandb"),
         (
             ["llm.name='a,b',c"],

@@ -363,3 +363,12 @@ def test_meta_holds_json_and_none_where_nothing_was_set(tmp_path: Path) -> None:
         store.set_meta("config", {"seed": 2, "llm": ["tiny"]})
         assert store.meta("config") == {"seed": 2, "llm": ["tiny"]}
         assert store.meta("versions") is None
+
+
+def test_a_folder_may_have_any_bytes_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9 #?%"
+    folder.mkdir()
+    for read_only in (False, True):
+        with RunStore(folder / "run.sqlite", read_only=read_only) as store:
+            assert store.attempts() == []
+    assert {path.name for path in folder.iterdir()} >= {"run.sqlite", "run.lock"}

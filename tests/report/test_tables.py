@@ -54,6 +54,17 @@ def test_every_figure_is_whole_and_no_line_too_long(
     assert max(map(len, shown.splitlines())) <= width
 
 
+def test_room_goes_where_figures_need_it() -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("group", overflow="fold")
+    for head in ("many", "long"):
+        table.add_column(head, justify="right", overflow="fold")
+    table.add_row("ten, and so", "1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0", "(-1000.00–2000.00)")
+    shown = printed(table, 40)
+    assert "(-1000.00–2000.00)" in shown
+    assert "group" in shown  # it is a table still
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_summary_of_a_run_keeps_its_figures(
     width: int, summary: Summary, cycles: list[CycleSummary]

@@ -20,7 +20,7 @@ from deltanas.records import (
     Slot,
     Verdict,
 )
-from deltanas.search.judging import evaluation_of, judge
+from deltanas.search.judging import as_written, evaluation_of, judge
 
 RECIPE = Recipe(lr=0.1, momentum=0.9, batch=4, image_size=8, flip=False)
 PARENT = Baseline(baseline_id="p", family="f", code="old\n", recipe=RECIPE, proxy_accuracy=0.5)
@@ -112,6 +112,10 @@ def test_a_delta_that_applied_is_stored_as_git_takes_it_and_counted_as_it_was_wr
     found = row(GOOD)
     assert found.delta == ("--- a/baseline.py\n+++ b/baseline.py\n@@ -1 +1 @@\n-old\n+new\n")
     assert (found.delta_lines, found.delta_tokens) == (1, len("@@\n"))
+    replied = replace(found, reply="So:\n```diff\n@@\n-old\n+new\n```\n")
+    assert as_written(replied) == replace(replied, delta="@@\n-old\n+new\n")
+    failed = replace(replied, delta="@@\n-odd\n", code="")
+    assert as_written(failed) is failed
 
 
 @pytest.mark.parametrize(("delta", "code"), [("@@\n", ""), ("", "new\n"), ("", "")])

@@ -67,7 +67,8 @@ def test_what_failed_is_asked_for_again_in_slots_of_its_own() -> None:
     for slot, first in ((5, 1), (6, 2), (10, 6)):
         assert rows[slot].parent_id == rows[first].parent_id
     asked = {request.slot.number: request for request in search.asking.proposer.asked}
-    assert asked[10].failed == (rows[6],)
+    assert asked[10].failed == (replace(rows[6], delta=rows[6].reply),)  # as it was written
+    assert rows[6].delta.startswith("--- a/baseline.py\n+++ b/baseline.py\n@@ -")
     assert asked[0].failed == ()
     assert [row.attempt_id for row in asked[10].known] == [
         f"c00-s{slot:03d}" for slot in (0, 1, 2, 3, 5, 6)
