@@ -10,6 +10,7 @@ import pytest
 
 from deltanas.archive.base import Archive, ArchiveError
 from deltanas.archive.lemur import LemurArchive, default_path, family_of
+from deltanas.cli.lemur import main
 from deltanas.records import Recipe
 
 
@@ -169,3 +170,13 @@ def test_the_default_path_names_the_version() -> None:
 )
 def test_families(name: str, family: str) -> None:
     assert family_of(name) == family
+
+
+def test_without_a_home_the_archive_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(name: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_cache_dir", homeless)
+    with pytest.raises(ArchiveError, match=r"set HOME, or .* archive.path=FILE"):
+        LemurArchive()
+    assert main(["info"]) == 2
