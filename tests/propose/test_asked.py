@@ -12,7 +12,7 @@ import pytest
 from deltanas.propose.examples import choose_examples
 from deltanas.propose.prompt import REPAIR, check_template, render_prompt
 from deltanas.propose.proposer import LLMProposer
-from deltanas.records import Attempt, Reply, Request, Slot, Verdict
+from deltanas.records import Attempt, Drawn, Reply, Request, Slot, Verdict
 from tests.fakes import baseline
 from tests.test_conf import composed
 
@@ -48,6 +48,7 @@ class FakeLLM:
         seeds: Sequence[int],
         grammars: Sequence[str] | None = None,
         on_reply: Callable[[], None] = lambda: None,
+        drawn: Sequence[Drawn] | None = None,
     ) -> list[Reply]:
         self.prompts += prompts
         self.grammars += grammars or []
