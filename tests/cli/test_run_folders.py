@@ -208,6 +208,7 @@ def test_a_run_from_before_a_setting_is_one_group_with_a_run_that_leaves_it_alon
         directory = write_run(tmp_path / str(number), seed=number)
         with RunStore(directory / "run.sqlite") as store:
             store.set_meta("config", config)
+            store.set_meta("finished", True)
     make_older(tmp_path / "0" / "run.sqlite")
     groups = group_runs([read_run(path) for path in find_runs([tmp_path])])
     assert [(len(group.runs), group.key.variant) for group in groups] == [

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,11 @@ class Canaries:
         """Return what changed since the start, one phrase for each thing; then forget it."""
         found = ["the secret was told"] if SECRET in reason else []
         for listener in self._listeners():
-            try:
-                connection = listener.accept()[0] if listener is self.tcp else None
-                heard = connection.close() if connection else listener.recv(64)
-                found.append(f"{listener.getsockname()!r} heard {heard!r}")
-            except BlockingIOError:
-                continue
+            with suppress(BlockingIOError):
+                while True:  # the code of an attack runs more than once
+                    connection = listener.accept()[0] if listener is self.tcp else None
+                    heard = connection.close() if connection else listener.recv(64)
+                    found.append(f"{listener.getsockname()!r} heard {heard!r}")
         now = self._state()
         found += [
             f"{key}: {self._before[key]} became {now[key]}"

@@ -15,9 +15,9 @@ os._exit(0)
 """
 
 
-def _trained(name: str, phase: str, body: str) -> Attack:
+def _trained(name: str, phase: str, body: str, reason: str = "^$") -> Attack:
     """An attack that changes nothing: the network trains and is scored as any other."""
-    return Attack(name, phase, body, verdict=Verdict.TRAINED, reason="^$")  # type: ignore[arg-type]
+    return Attack(name, phase, body, verdict=Verdict.TRAINED, reason=reason)  # type: ignore[arg-type]
 
 
 def _killed(name: str, phase: str, body: str, reason: str = "before it answered") -> Attack:
@@ -153,7 +153,12 @@ ATTACKS = (
         verdict=Verdict.DIVERGED,
         reason="NaN or infinity",
     ),
-    _trained("answer_the_same", "evaluation", "return torch.eye(10)[:1].expand(len(x), 10)"),
+    _trained(
+        "answer_the_same",
+        "evaluation",
+        "return torch.eye(10)[:1].expand(len(x), 10)",
+        "its answers are probabilities",
+    ),
     Attack(
         "answer_truth_values",
         "evaluation",

@@ -4,7 +4,7 @@ from deltanas.records import Verdict
 from tests.hostile.attack import Attack
 
 ATTACKS = (
-    Attack("fork", "training", "os.fork() or time.sleep(60)", harms_when_weak=True),
+    Attack("fork", "training", "os.fork() or time.sleep(60)"),  # ends with its group in any case
     Attack(
         "daemon",
         "init",
