@@ -85,7 +85,10 @@ def _best_and_error(
         trained = [each for each in found if _accuracies(each)]
         if len(found) < len([key for key in networks if key[0] == dataset]) or not trained:
             return None, None  # the stage is not at its end
-        tests = [fmean(one.test_accuracy or 0.0 for one in each) for each in trained]
+        tests = [
+            fmean(one.test_accuracy for one in each if one.test_accuracy is not None)
+            for each in trained
+        ]
         means = [fmean(_accuracies(each)) for each in trained]
         best.append(tests[means.index(max(means))])
         errors.append(1 - fmean(tests))

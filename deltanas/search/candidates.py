@@ -10,7 +10,7 @@ from deltanas.config.schema import Config
 from deltanas.propose.proposer import Proposer
 from deltanas.records import Attempt, Baseline, Candidate, Loop, Proposal, Refused, Slot
 from deltanas.screen.gates import refuse_near_duplicate, screen_proposal
-from deltanas.search.judging import judge
+from deltanas.search.judging import as_baseline, judge
 from deltanas.search.memory import Memory
 
 
@@ -84,14 +84,4 @@ class Candidates:
         """Return the baseline that an admitted candidate becomes, where the pool may grow."""
         if not (row.admitted and self.config.protocol.grow_pool):
             return None
-        return self.as_baseline(slot, row)
-
-    def as_baseline(self, slot: Slot, row: Attempt) -> Baseline:
-        """Return the network of a row as a baseline."""
-        return replace(
-            slot.baseline,
-            baseline_id=row.attempt_id,
-            code=row.code,
-            parent_id=row.parent_id,
-            proxy_accuracy=row.proxy_accuracy,
-        )
+        return as_baseline(row, slot.baseline)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Baseline, Purpose, Run, derive_seed
+from deltanas.records import Baseline, Purpose, Run, derive_seed
 from deltanas.search.fresh_seeds import FreshSeeds
+from deltanas.search.judging import as_baseline
 from deltanas.search.memory import Key, Memory
 
 
@@ -62,7 +63,7 @@ class Confirm:
         """
         strengths = {key: self.memory.strength(*key) for key in networks}
         ranked = sorted(
-            (raced_first and key not in self.memory.fresh, -strength, key)
+            (raced_first and not self.memory.fresh.get(key), -strength, key)
             for key, strength in strengths.items()
             if strength is not None
         )
@@ -80,16 +81,7 @@ def _networks(held: Run) -> Mapping[Key, Baseline]:
     found = {(used.dataset, used.baseline.baseline_id): used.baseline for used in held.baselines}
     for row in held.attempts:
         if row.distinct:
-            found.setdefault((row.dataset, row.attempt_id), _as_baseline(row, found))
+            found.setdefault(
+                (row.dataset, row.attempt_id), as_baseline(row, found[row.dataset, row.parent_id])
+            )
     return found
-
-
-def _as_baseline(row: Attempt, known: Mapping[Key, Baseline]) -> Baseline:
-    parent = known[row.dataset, row.parent_id]
-    return replace(
-        parent,
-        baseline_id=row.attempt_id,
-        code=row.code,
-        parent_id=row.parent_id,
-        proxy_accuracy=row.proxy_accuracy,
-    )

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from deltanas.records import (
     Attempt,
+    Baseline,
     Candidate,
     Evaluation,
     Loop,
@@ -182,6 +183,17 @@ def as_written(row: Attempt) -> Attempt:
     """Return a row with its delta as the reply has it, which is how prompts show it."""
     applied = bool(row.delta and row.code)
     return replace(row, delta=extract_delta(row.reply)) if applied else row
+
+
+def as_baseline(row: Attempt, parent: Baseline) -> Baseline:
+    """Return the network of a row as a baseline, which trains by its parent's recipe."""
+    return replace(
+        parent,
+        baseline_id=row.attempt_id,
+        code=row.code,
+        parent_id=row.parent_id,
+        proxy_accuracy=row.proxy_accuracy,
+    )
 
 
 def proposal_of(row: Attempt) -> Proposal:

@@ -17,6 +17,7 @@ from deltanas.records import Attempt, Purpose, Slot
 from deltanas.search.candidates import Candidates
 from deltanas.search.fresh_seeds import FreshSeeds
 from deltanas.search.journal import Journal
+from deltanas.search.judging import as_baseline
 from deltanas.search.memory import Memory
 
 
@@ -42,7 +43,7 @@ class Race:
             entrants = [
                 (slot.dataset, one)
                 for slot, row in left.values()
-                for one in (self.candidates.as_baseline(slot, row), slot.baseline)
+                for one in (as_baseline(row, slot.baseline), slot.baseline)
             ]
             title = f"cycle {cycle}: race, seed {number + 1} of {seeds}"
             self.fresh.train(title, Purpose.RACE, entrants, [number])
@@ -54,8 +55,10 @@ class Race:
                 for name, (slot, row) in left.items()
                 if self._looks_better(slot, row, number + 1)
             }
-        return [self._joined(slot, row) if row.attempt_id in left else row
-                for slot, row in zip(slots, rows, strict=True)]  # fmt: skip
+        return [
+            self._joined(slot, row) if row.attempt_id in left else row
+            for slot, row in zip(slots, rows, strict=True)
+        ]
 
     def _looks_better(self, slot: Slot, row: Attempt, seeds: int) -> bool:
         gains = self.memory.gains(slot.dataset, row.attempt_id, slot.baseline.baseline_id)
