@@ -37,8 +37,8 @@ class Confirm:
         rng = random.Random(derive_seed(self.config.seed, "confirm"))
         sample = rng.sample(sorted(rows), min(confirm.sample, len(rows)))
         sound = [(row.dataset, name) for name, row in rows.items() if not row.degenerate]
-        best = self._best(sound, raced_first=True)
-        baselines = self._best(self.memory.archived, raced_first=False)
+        best = self.best_of(sound, raced_first=True)
+        baselines = self.best_of(self.memory.archived, raced_first=False)
         self.store.set_meta(
             "confirm",
             {"sample": sample, "best": [name for _, name in best], "baselines": baselines},
@@ -55,7 +55,7 @@ class Confirm:
             range(confirm.seeds),
         )
 
-    def _best(self, networks: Iterable[Key], *, raced_first: bool) -> list[Key]:
+    def best_of(self, networks: Iterable[Key], *, raced_first: bool) -> list[Key]:
         """Return the best `confirm.best` networks of every data set, best first.
 
         Where children are raced none leads on one seed alone, so that those without a race come

@@ -13,7 +13,7 @@ from deltanas.records import Job, Purpose
 from deltanas.report.confirmation import confirmation
 from deltanas.search.confirm import Confirm
 from deltanas.search.journal import RunJournal
-from tests.fakes import InlineExecutor, delta
+from tests.fakes import RECIPE, InlineExecutor, delta, network
 from tests.search.test_loop import configured, searching
 
 
@@ -93,3 +93,22 @@ def test_what_is_stored_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_nothing_is_trained_where_nothing_is_asked_for(tmp_path: Path) -> None:
     assert confirmed(confirming(), tmp_path / "run.sqlite") == []
+
+
+def test_a_child_that_failed_in_its_race_does_not_lead() -> None:
+    search = searching(confirming(race=2, best=2))
+    memory = search.memory
+    for name, width in (("raced", 50), ("failed", 90)):
+        memory.scores["digits", name] = InlineExecutor().evaluate(
+            Job(job_id=name, code=network(width), recipe=RECIPE)
+        )
+    memory.add_fresh("digits", "raced", {0: 0.5})
+    memory.add_fresh("digits", "failed", {})
+    confirm = Confirm(
+        config=search.config,
+        store=None,  # type: ignore[arg-type]
+        fresh=search.race.fresh,
+        memory=memory,
+    )
+    found = confirm.best_of([("digits", "failed"), ("digits", "raced")], raced_first=True)
+    assert [name for _, name in found] == ["raced", "failed"]
