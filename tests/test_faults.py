@@ -56,7 +56,7 @@ def check_rest(directory: Path, before: dict[str, list[tuple[object, ...]]]) -> 
     after = rows(directory)
     for table, old in before.items():
         assert set(old) <= set(after[table])
-    assert (len(after["attempts"]), len(after["cycles"])) == (8, 2)
+    assert (len(after["attempts"]), len(after["cycles"])) == (6, 2)
     assert (directory / "summary.json").is_file()
 
 

@@ -33,7 +33,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search(directory: Path, root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    common = ("protocol.finalists=0", "confirm.sample=0", "confirm.best=0", "tracker=none")
+    common = (
+        "protocol.cycles=1",
+        "protocol.finalists=0",
+        "confirm.sample=0",
+        "confirm.best=0",
+        "tracker=none",
+    )
     return subprocess.run(
         [
             *(sys.executable, "-c", PROGRAM, f"hydra.run.dir={directory}"),
@@ -51,26 +57,25 @@ def search(directory: Path, root: Path, *overrides: str) -> subprocess.Completed
 @pytest.mark.parametrize("dataset", WRITERS)
 def test_a_search_runs_on_every_image_set(dataset: str, root: Path, tmp_path: Path):
     directory = tmp_path / "run"
-    process = search(
-        directory, root, f"dataset={dataset}", "protocol.cycles=2", "protocol.candidates=4"
-    )
+    words = (f"dataset={dataset}", "ablation=random_edit", "protocol.candidates=2")
+    process = search(directory, root, *words)
     assert process.returncode == 0, process.stderr
     summary = json.loads((directory / "summary.json").read_text())
-    assert (summary["dataset"], summary["attempted"]) == (dataset, 8)
+    assert (summary["dataset"], summary["attempted"]) == (dataset, 2)
     assert summary["valid"] > 0
     assert (directory / "report.html").is_file()
 
 
 def test_the_slots_of_a_cycle_take_turns_over_the_six(root: Path, tmp_path: Path):
     directory = tmp_path / "run"
-    process = search(directory, root, "dataset=six", "protocol.cycles=1", "protocol.candidates=12")
+    process = search(directory, root, "dataset=six", "protocol.candidates=7")
     assert process.returncode == 0, process.stderr
     with sqlite3.connect(directory / "run.sqlite") as connection:
         rows = connection.execute(
             "SELECT dataset, verdict, proxy_accuracy FROM attempts ORDER BY slot"
         ).fetchall()
     connection.close()
-    assert [row[0] for row in rows] == [*WRITERS] * 2
+    assert [row[0] for row in rows] == [*WRITERS, next(iter(WRITERS))]
     trained = {dataset for dataset, verdict, _ in rows if verdict == "trained"}
-    assert len(trained) >= 4
+    assert len(trained) >= 3
     assert all(0 <= proxy <= 1 for _, verdict, proxy in rows if verdict == "trained")

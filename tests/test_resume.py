@@ -15,12 +15,13 @@ SMALL = (
     "ablation=random_edit",
     "tracker=none",
     "protocol.cycles=2",
-    "protocol.candidates=4",
-    "protocol.finalists=4",
-    "protocol.finalist_epochs=3",
+    "protocol.candidates=3",
+    "protocol.finalists=2",
+    "protocol.finalist_epochs=2",
     "confirm.race=1",
-    "confirm.sample=2",
-    "confirm.best=2",
+    "confirm.sample=1",
+    "confirm.best=1",
+    "confirm.seeds=2",
 )
 WITH_LLM = ("lora.minimum_gain=-1", *(word for word in SMALL if "ablation" not in word))
 COLUMNS = (
@@ -79,7 +80,7 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("table", "enough"), [("baselines", 1), ("attempts", 6), ("retrainings", 4), ("finalists", 2)]
+    ("table", "enough"), [("baselines", 1), ("attempts", 4), ("retrainings", 2), ("finalists", 1)]
 )
 def test_a_run_killed_in_any_stage_ends_with_the_same_rows(
     table: str, enough: int, unkilled: Path, tmp_path: Path

@@ -30,6 +30,9 @@ LLM = (*LORA, "lora.accumulate=1", "lora.pairs=48")
 RANDOM = ("ablation=random_edit",)
 STRONG = ("parents=bandit", "protocol.survey=38")
 RACED = ("confirm.race=3", "novelty.gate=off")
+NEW = ("confirm.race=3", "novelty.measure=graph")
+VARIED = ("llm.temperature=0.8", "llm.top_p=1.0", "llm.replacement=false", "llm.redraws=3")
+MIXED = ("proposer.operators=0.3",)
 ARMS: dict[str, tuple[str, ...]] = {
     "random": RANDOM,
     "random_raced": (*RANDOM, *STRONG, *RACED),
@@ -38,6 +41,10 @@ ARMS: dict[str, tuple[str, ...]] = {
     "llm_bandit": (*LLM, "parents=bandit", "protocol.survey=38"),
     "llm_tournament": (*LLM, "parents=tournament", "protocol.survey=38"),
     "llm_raced": (*LLM, *RACED),
+    "llm_varied": (*LLM, *VARIED),
+    "llm_mixed": (*LLM, *MIXED),
+    "random_together": (*RANDOM, *STRONG, *NEW, *MIXED),
+    "together": (*LLM, *STRONG, *NEW, *VARIED, *MIXED),
 }
 
 
