@@ -25,6 +25,7 @@ def choose_examples(request: Request, count: int) -> list[Attempt]:
         and row.dataset == slot.dataset
         and not row.degenerate
         and row.verdict is not Verdict.INFRASTRUCTURE
+        and (row.gain is not None or row.verdict is not Verdict.TRAINED)
     }
     drawn = rng.sample(list(rows.values()), len(rows)) if count else []
     drawn.sort(

@@ -25,6 +25,7 @@ class Memory:
 
     pools: dict[str, list[Baseline]]  # by dataset, in the order in which slots take turns
     novelty: NoveltyIndex | None = None  # None: a network is new where its graph is
+    races: bool = False  # a gain on the search's own seed alone is not believed
     scores: dict[Key, Evaluation] = field(default_factory=dict)  # of every network trained here
     fresh: dict[Key, dict[int, float]] = field(default_factory=dict)  # by number of the seed
     archived: set[Key] = field(default_factory=set)  # networks that no search made
@@ -135,9 +136,16 @@ class Memory:
         return [own[number] - other[number] for number in sorted(own.keys() & other.keys())]
 
     def learned(self, row: Attempt) -> Attempt:
-        """Return a row with the mean gain under fresh seeds, where its network was raced."""
+        """Return a row with the gain that is believed of it.
+
+        That is the mean under fresh seeds, where its network was raced. Where children are raced
+        and this one was not, it is None for what looks better on one seed.
+        """
         gains = self.gains(row.dataset, row.reused_from or row.attempt_id, row.parent_id)
-        return replace(row, gain=fmean(gains)) if gains else row
+        if gains:
+            return replace(row, gain=fmean(gains))
+        doubtful = self.races and row.gain is not None and row.gain > 0
+        return replace(row, gain=None) if doubtful else row
 
     def strength(self, dataset: str, name: str) -> float | None:
         """Return a lower bound of a network's validation accuracy; None where it has no score.

@@ -161,7 +161,8 @@ def assembled(
     progress: Bars,
 ) -> Search:
     """Return the search over these parts; thresholds and pools are by dataset."""
-    memory = Memory(pools=pools, novelty=novelty_index(config))
+    races = config.confirm.race > 0
+    memory = Memory(pools=pools, novelty=novelty_index(config), races=races)
     stages = Stages(bars=progress)
     if config.tune.guard:
         lessons.watch = Watch(config=config, proposer=proposer, memory=memory)

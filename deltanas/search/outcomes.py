@@ -36,10 +36,12 @@ def own_pair(config: Config, slot: Slot, row: Attempt) -> Pair | None:
 def own_outcome(config: Config, slot: Slot, row: Attempt) -> Outcome | None:
     """Return what became of an attempt; None where the machine failed or nothing was answered.
 
-    A network that learned nothing counts as a failure. The answer is the shortest delta to its
+    None too where it trained and no gain is believed of it (`Memory.learned`). A network that
+    learned nothing counts as a failure. The answer is the shortest delta to its
     network, where there is one, and else what the LLM wrote.
     """
-    if row.verdict is Verdict.INFRASTRUCTURE:
+    doubtful = row.verdict is Verdict.TRAINED and row.gain is None and not row.degenerate
+    if row.verdict is Verdict.INFRASTRUCTURE or doubtful:
         return None
     answer = _shortest(config, slot, row) or _written(config, row)
     if not answer.strip():

@@ -110,6 +110,8 @@ def test_examples_are_balanced_and_those_of_the_parent_and_its_family_come_first
     gained = [row for row in rows if row.gain and row.gain > 0]
     assert len(choose_examples(request(gained), 4)) == 4  # where none failed
     assert choose_examples(request(rows), 0) == []
+    doubtful = [replace(row, gain=None) for row in gained]
+    assert choose_examples(request(doubtful), 4) == []  # what came of them is not known
 
 
 def test_what_teaches_nothing_is_no_example(rows: list[Attempt]) -> None:

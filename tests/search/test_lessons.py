@@ -175,6 +175,7 @@ def test_a_network_that_learned_nothing_failed() -> None:
     (row, *_) = walked(searching(configured(cycles=1, candidates=1)))
     slot = Slot(cycle=0, number=0, dataset="digits", baseline=baseline(row.parent_id, 30))
     assert own_outcome(configured(), slot, row).gain == row.gain
+    assert own_outcome(configured(), slot, replace(row, gain=None)) is None  # it is not believed
     failed = own_outcome(configured(), slot, replace(row, degenerate=True))
     assert (failed.gain, failed.network) == (None, "")
 

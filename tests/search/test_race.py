@@ -217,3 +217,15 @@ def test_what_was_raced_teaches_what_fresh_seeds_say(tmp_path: Path) -> None:
         old = 0.30 if stored[name].parent_id == "one" else 0.31
         assert reward == pytest.approx(width_of(stored[name].code) / 100 - old)
         assert stored[name].gain == pytest.approx(reward + 0.30)
+
+
+def test_what_was_not_raced_is_not_taught_on_one_seed() -> None:
+    config = raced()
+    config.novelty.threshold = 0.0  # everything is a near duplicate, so nothing is raced
+    search = searching(config, answer=widened(60), pool=[baseline("one", 30)])
+    (row,) = walked(search)
+    assert row.gain is not None
+    assert row.gain > 0
+    assert search.memory.learned(row).gain is None
+    search.memory.races = False
+    assert search.memory.learned(row).gain == row.gain
