@@ -38,7 +38,7 @@ class ParentChoice(StrEnum):
 class NoveltyGate(StrEnum):
     """What a near duplicate is kept from."""
 
-    admission = "admission"  # it trains, but joins neither pool nor corpus (paper)
+    admission = "admission"  # it trains, but does not join the pool (paper)
     training = "training"  # it is not even trained: verdict `not_novel`
     off = "off"
 

@@ -14,7 +14,7 @@ FLOAT = 4  # bytes; adapters, their gradients and the optimizer's states are flo
 NF4 = (4 + 0.127) / 8  # bytes a weight
 # What autograd keeps of one layer of a Llama with LoRA on all seven linear layers, a token:
 # (bytes per hidden unit, bytes per MLP unit), by the bytes of a weight. Measured with
-# torch.autograd.graph.saved_tensors_hooks; tests/propose/test_requirements.py measures again.
+# torch.autograd.graph.saved_tensors_hooks; tests/llm/test_requirements.py measures again.
 KEPT = {2: (54, 13), 4: (73, 21)}
 BACKWARD = (
     1.5  # kept values of the layer in hand plus their gradients, as a multiple of the former

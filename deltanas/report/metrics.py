@@ -186,12 +186,8 @@ def run_summary(
     asked, valid = len(first), sum(map(is_valid, first))
     comparable = _comparable(attempts)
     infrastructure = _infrastructure_failures(first)
-    distinct = sum(attempt.distinct for attempt in attempts)
     cycles = cycles_of(run.cycles, attempts)
     low, high = wilson_interval(valid, asked) if asked else (None, None)
-    delta_lines = mean(a.delta_lines for a in attempts)
-    delta_tokens = mean(a.delta_tokens for a in attempts)
-    full_lines = mean(a.full_lines for a in attempts)
     study = proxy_fidelity(run.finalists, seed)
     return Summary(
         run_id=run_id,
@@ -210,19 +206,13 @@ def run_summary(
         valid_rate_excl_infra=ratio(valid, asked - infrastructure),
         useful_rate=ratio(sum(map(is_useful, first)), asked),
         infrastructure_failures=infrastructure,
-        distinct_valid=distinct,
-        distinct_rate=ratio(distinct, len(attempts)),
-        **_confirmed(run),
+        **_found(run),
         repairs=len(attempts) - asked if mends else None,
         valid_at_repair=valid_at_repair(attempts) if mends else None,
         mean_first_epoch_accuracy=mean(a.first_epoch_accuracy for a in comparable),
         best_first_epoch_accuracy=_best(comparable),
         mean_gain=mean(a.gain for a in comparable),
-        mean_delta_lines=delta_lines,
-        mean_delta_tokens=delta_tokens,
-        mean_full_lines=full_lines,
-        reduction_lines=_reduction(delta_lines, full_lines),
-        reduction_tokens=_reduction(delta_tokens, mean(a.full_tokens for a in attempts)),
+        **_lengths(attempts),
         spearman_rho=study.rho,
         spearman_low=study.low,
         spearman_high=study.high,
@@ -235,10 +225,27 @@ def run_summary(
     )
 
 
-def _confirmed(run: Run) -> dict[str, Any]:
-    """Return what fresh seeds say, by the summary's keys; nothing where none was spent."""
+def _lengths(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Return how long deltas and whole networks are, by the summary's keys."""
+    delta_lines = mean(a.delta_lines for a in attempts)
+    delta_tokens = mean(a.delta_tokens for a in attempts)
+    full_lines = mean(a.full_lines for a in attempts)
+    return {
+        "mean_delta_lines": delta_lines,
+        "mean_delta_tokens": delta_tokens,
+        "mean_full_lines": full_lines,
+        "reduction_lines": _reduction(delta_lines, full_lines),
+        "reduction_tokens": _reduction(delta_tokens, mean(a.full_tokens for a in attempts)),
+    }
+
+
+def _found(run: Run) -> dict[str, Any]:
+    """Return what is new, and what fresh seeds say of it, by the summary's keys."""
     epochs = Counter(again.purpose for again in run.retrainings)
+    distinct = sum(attempt.distinct for attempt in run.attempts)
     figures: dict[str, Any] = {
+        "distinct_valid": distinct,
+        "distinct_rate": ratio(distinct, len(run.attempts)),
         "race_epochs": epochs[Purpose.RACE],
         "confirm_epochs": epochs[Purpose.CONFIRM],
     }
@@ -285,11 +292,9 @@ def _infrastructure_failures(attempts: Iterable[Attempt]) -> int:
 
 
 def _best(valid: Iterable[Attempt]) -> float | None:
-    measured = [a.first_epoch_accuracy for a in valid if a.first_epoch_accuracy is not None]
-    return max(measured, default=None)
+    accuracies = (a.first_epoch_accuracy for a in valid)
+    return max((each for each in accuracies if each is not None), default=None)
 
 
 def _reduction(mean_delta: float | None, mean_full: float | None) -> float | None:
-    if mean_delta is None or not mean_full:
-        return None
-    return 1 - mean_delta / mean_full
+    return None if mean_delta is None or not mean_full else 1 - mean_delta / mean_full

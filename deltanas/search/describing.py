@@ -106,6 +106,7 @@ def describe_rooms(
     data: Mapping[str, ImageData],
     pools: Mapping[str, list[Baseline]],
     fit: Mapping[str, list[Baseline]],
+    left_out: Mapping[str, int],
 ) -> None:
     """Store what a reader of the run, or a replay without its LLM, cannot find out."""
     unfit = {
@@ -118,6 +119,7 @@ def describe_rooms(
     }
     store.set_meta("unfit", unfit)
     store.set_meta("majority_rate", rates)
+    store.set_meta("left_out", left_out)
     store.set_meta("baselines", {"used": used, "left_out": known - used})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from deltanas.records import (
     Attempt,
@@ -59,8 +60,6 @@ def judge(
     parent), and `novel`, is admitted. A delta that applied is stored as other tools apply it, and
     counted as it was written.
     """
-    written = outcome.delta
-    applied = bool(written and outcome.code)
     ending = outcome if isinstance(outcome, Refused) else _measured(slot, evaluation)
     proxy = evaluation.proxy_accuracy if evaluation else None
     degenerate = is_degenerate(evaluation, majority_rate)
@@ -79,34 +78,57 @@ def judge(
         reason=ending.reason or degenerate_reason(evaluation, majority_rate),
         prompt=proposal.prompt,
         reply=proposal.reply,
-        delta=canonical_delta(slot.baseline.code, outcome.code) if applied else written,
+        delta=_stored(slot, outcome),
         code=outcome.code,
-        delta_lines=_lines(written) if written else None,
-        delta_tokens=count_tokens(written) if written else None,
         prompt_tokens=proposal.prompt_tokens,
         output_tokens=proposal.output_tokens,
-        full_lines=_lines(outcome.code) if outcome.code else None,
-        full_tokens=count_tokens(outcome.code) if outcome.code else None,
+        **_lengths(outcome, count_tokens),
         seed=proposal.seed,
         seconds_generate=proposal.seconds,
         seconds_evaluate=own.seconds if own else 0.0,
         proxy_accuracy=proxy,
-        first_epoch_accuracy=evaluation.first_epoch_accuracy if evaluation else None,
         gain=gain,
-        parameters=evaluation.parameters if evaluation else None,
-        macs=evaluation.macs if evaluation else None,
         novelty=similarity,
         degenerate=degenerate,
         admitted=strong and novel and not reused_from,
         reused_from=reused_from,
-        cpu_seconds=evaluation.cpu_seconds if evaluation else None,
-        memory_bytes=evaluation.memory_bytes if evaluation else None,
         loop=loop,
-        overworked=evaluation is not None and evaluation.overworked,
-        graph=evaluation.graph if evaluation else None,
+        **(_found(evaluation) if evaluation else {}),
         repairs=slot.repairs,
         writer=proposal.writer,
     )
+
+
+def _stored(slot: Slot, outcome: Candidate | Refused) -> str:
+    """Return a delta that applied in the form that other tools apply, and any other as written."""
+    applied = outcome.delta and outcome.code
+    return canonical_delta(slot.baseline.code, outcome.code) if applied else outcome.delta
+
+
+def _lengths(
+    outcome: Candidate | Refused, count_tokens: Callable[[str], int | None]
+) -> dict[str, Any]:
+    """Return the lines and tokens of what was written, and of the whole network."""
+    delta, code = outcome.delta, outcome.code
+    return {
+        "delta_lines": _lines(delta) if delta else None,
+        "delta_tokens": count_tokens(delta) if delta else None,
+        "full_lines": _lines(code) if code else None,
+        "full_tokens": count_tokens(code) if code else None,
+    }
+
+
+def _found(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what the jail found out, by the names of a row."""
+    return {
+        "first_epoch_accuracy": evaluation.first_epoch_accuracy,
+        "parameters": evaluation.parameters,
+        "macs": evaluation.macs,
+        "cpu_seconds": evaluation.cpu_seconds,
+        "memory_bytes": evaluation.memory_bytes,
+        "overworked": evaluation.overworked,
+        "graph": evaluation.graph,
+    }
 
 
 def _measured(slot: Slot, evaluation: Evaluation | None) -> Evaluation:

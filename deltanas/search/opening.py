@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deltanas.archive.base import Archive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.config.choices import ArchiveName, Corpus, ProposerKind
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.evaluate.images.image_data import Split
+from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline
@@ -56,6 +57,7 @@ from deltanas.search.slots import Slots
 from deltanas.search.stages import Bars, Stages
 from deltanas.search.study import Study
 from deltanas.tune.curation import Pair
+from deltanas.tune.tuner import Tuner
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,27 +108,16 @@ def opened(
             fit = fitting(pools, proposer)
         tracker = open_tracker(config, directory, console)
         progress = CycleProgress(console, config.protocol.cycles)
-        pairs: list[Pair] = []
-        if tuner and isinstance(archive, LemurArchive) and config.lora.corpus is not Corpus.own:
-            with progress:
-                pairs = static_corpus(config, archive, fit, tuner, progress)
+        pairs = _static_pairs(config, archive, fit, tuner, progress)
         describe(store, directory.name, title or directory.name, plain)
         store.set_meta("novelty", novelty_definition(config))
-        describe_rooms(store, data, pools, fit)
-        store.set_meta("left_out", left_out)
+        describe_rooms(store, data, pools, fit, left_out)
         describe_machine(store, executor, llm)
         announce(console, config, archive.name, pools, fit, executor, left_out)
         lessons = Lessons(config=config, directory=directory, tuner=tuner, pairs=pairs)
-        thresholds = {
-            one.name: Thresholds(
-                majority_rate=data[one.name].majority_rate(Split.VAL),
-                gate=config.dataset.gate_of(one),
-            )
-            for one in config.dataset.sets()
-        }
         search = assembled(
             config=config,
-            thresholds=thresholds,
+            thresholds=_thresholds(config, data),
             pools=fit,
             proposer=proposer,
             lessons=lessons,
@@ -140,13 +131,9 @@ def opened(
         study = Study(config=config, store=store, executor=executor, stages=search.stages)
         tracker.start(*shown_as(store), plain)  # last: from here on it is the caller's to finish
         yield Opened(
-            search=search,
-            confirm=confirm,
-            study=study,
-            store=store,
-            tracker=tracker,
-            progress=progress,
-        )
+            search=search, confirm=confirm, study=study,
+            store=store, tracker=tracker, progress=progress,
+        )  # fmt: skip
 
 
 def assembled(
@@ -195,6 +182,31 @@ def assembled(
         journal=journal,
         stages=stages,
     )
+
+
+def _static_pairs(
+    config: Config,
+    archive: Archive,
+    pools: dict[str, list[Baseline]],
+    tuner: Tuner | None,
+    progress: CycleProgress,
+) -> list[Pair]:
+    """Return the archive's pairs that the LLM is tuned on; none where it learns its own only."""
+    own = config.lora.corpus is Corpus.own
+    if tuner is None or own or not isinstance(archive, LemurArchive):
+        return []
+    with progress:
+        return static_corpus(config, archive, pools, tuner, progress)
+
+
+def _thresholds(config: Config, data: Mapping[str, ImageData]) -> dict[str, Thresholds]:
+    return {
+        one.name: Thresholds(
+            majority_rate=data[one.name].majority_rate(Split.VAL),
+            gate=config.dataset.gate_of(one),
+        )
+        for one in config.dataset.sets()
+    }
 
 
 def _check_corpus(config: Config) -> None:
