@@ -25,6 +25,7 @@ from deltanas.evaluate.channel import (
     probe_images,
 )
 from deltanas.evaluate.images.image_data import ImageData, Labels
+from deltanas.evaluate.weights import WeightsError, checked_weights
 from deltanas.records import Evaluation, Job, Verdict
 
 REASON_CAP = 300  # characters
@@ -69,6 +70,7 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
     """
     header, payload = _split(output, job, limits)
     curve: tuple[float, ...] = ()
+    weights: bytes | None = None
     tested: list[float] = []
     batch_dependent = False
     death = _death(report)
@@ -79,7 +81,9 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
             verdict=Verdict.KILLED, reason="the process ended with status 0 before it answered"
         )
     elif header.verdict is Verdict.TRAINED:
+        payload, sent = _parted(job, payload, data)
         logits = _logits(job, payload, data)
+        weights, fault = _weights(job, sent)
         if logits is None:
             header = _Header(
                 verdict=Verdict.KILLED,
@@ -89,6 +93,8 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
             header = _Header(
                 verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity"
             )
+        elif fault:
+            header = _Header(verdict=Verdict.KILLED, reason=f"the process answered with {fault}")
         else:
             curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
             tested = [_accuracy(epoch, data.test_labels) for epoch in logits.test]
@@ -110,7 +116,25 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
         seconds=report.seconds,
         cpu_seconds=report.cpu_seconds,
         memory_bytes=report.memory_bytes,
+        weights=weights if curve else None,
     )
+
+
+def _parted(job: Job, payload: bytes, data: ImageData) -> tuple[bytes, bytes]:
+    """Return logits and weights of an answer; without weights asked for, all of it is logits."""
+    rows = answer_rows(job.epochs, len(data.val_labels), len(data.test_labels))
+    size = 2 * sum(rows) * data.num_classes
+    return (payload[:size], payload[size:]) if job.keep_weights else (payload, b"")
+
+
+def _weights(job: Job, sent: bytes) -> tuple[bytes | None, str]:
+    """Return the weights of an answer, or what is wrong with them; neither if none are due."""
+    if not job.keep_weights:
+        return None, ""
+    try:
+        return checked_weights(sent), ""
+    except WeightsError as error:
+        return None, f"no weights: {error}"[:REASON_CAP]
 
 
 def _death(report: Report) -> _Header | None:
