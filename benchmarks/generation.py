@@ -259,7 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    ensure(CALM | ALLOCATOR)
+    ensure({**CALM, **ALLOCATOR})
     torch.set_num_threads(1)
     found = measured(options.rounds)
     print(

@@ -53,7 +53,7 @@ def checked_weights(raw: bytes, metadata: Mapping[str, str] | None = None) -> by
     if len(claimed) > MAX_TENSORS:
         raise WeightsError(f"{len(claimed)} tensors; at most {MAX_TENSORS} are taken")
     tensors = sorted(
-        (_tensor(name, each) for name, each in claimed.items()), key=lambda each: each[1:]
+        (_tensor(name, each) for name, each in claimed.items()), key=lambda each: each[1:3]
     )
     end = 0
     for name, start, stop, _ in tensors:
