@@ -69,7 +69,7 @@ def _merging(source: Path) -> str:
     """Return what the run's own card says of merging; versions before it wrote none."""
     card = source / _CARD
     lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    return next((line for line in lines if "merge" in line.lower()), "")
+    return next((line for line in lines if "merg" in line.lower()), "")
 
 
 def _card(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load, save
@@ -43,6 +43,7 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}
 
 
+@example(state={name: torch.zeros(0) for name in "ab"})  # at one place
 @given(state=st.dictionaries(names.filter(lambda name: name != "__metadata__"), tensors))
 def test_what_safetensors_writes_is_kept_bit_by_bit(state: dict[str, torch.Tensor]) -> None:
     found = load(checked_weights(save(state, {"from": "the child"}), {"network": "c00-s000"}))
@@ -137,8 +138,6 @@ def test_trained_weights_answer_the_same_in_a_fresh_process(
         trained.test_accuracy,
     )
     assert loaded.weights is None
-    (next_one,) = local_executor.map([make_job(network(training="assert 'weights' not in dir()"))])
-    assert next_one.verdict is Verdict.TRAINED
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The best network of a run: by the strictest measure that there is, and never by the test split."""
+"""The best network of a run: by the strictest measure that there is, never by the test split."""
 
 from __future__ import annotations
 
