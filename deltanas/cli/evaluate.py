@@ -73,11 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def positive(word: str) -> int:
-    """Return a count of at least 1. Raises ValueError, on which argparse names the word."""
-    number = int(word)
-    if number < 1:
-        raise ValueError
-    return number
+    """Return a count of at least 1. Raises ArgumentTypeError."""
+    if not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"{word} is no count; it must be a whole number, 1 or up")
+    return int(word)
 
 
 def _run(path: Path, overrides: Sequence[str], epochs: int) -> None:
@@ -143,8 +142,7 @@ def _show(
         ("CPU time", duration(found.cpu_seconds), ""),
         ("Memory", NOT_MEASURED if memory is None else f"{memory / 2**20:.0f} MiB", "peak"),
         ("Jail", tier or "not needed", ""),
-        ("Data set", trial.config.dataset.name, ""),
-        ("Recipe of", trial.told_by, ""),
+        ("Data set", trial.config.dataset.name, f"recipe of {trial.told_by}"),
         *(("Recipe" if name == "lr" else "", name, str(settings[name])) for name in settings),
     ]
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -43,7 +43,7 @@ def configured(overrides: Sequence[str], held: tuple[str, Recipe] | None = None)
     config = _composed(shared)
     name = config.dataset.name
     common = common_recipe(name, config.archive.max_image_size)
-    told_by = f"the commonest of {name}"
+    told_by = "most built-in networks"
     if held:
         told_by = "the file"
         kept = {key: getattr(common, key) for key in SET_BY_DATASET}
