@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from deltanas.records import Attempt, Origin, Recipe, Run, UsedBaseline, UserError
+from deltanas.records import Attempt, Origin, Recipe, Retraining, Run, UsedBaseline, UserError
 from deltanas.report.choosing import Choice
-from deltanas.report.confirmation import confirm_epochs, paired_gains, validation_accuracies
+from deltanas.report.confirmation import Key, confirm_epochs, paired_gains, validation_accuracies
 from deltanas.report.formats import percent, points
 from deltanas.report.network_file import network_file
 
@@ -116,6 +116,27 @@ def _gains(run: Run, row: Attempt) -> Iterator[str]:
         yield (
             f"{points(fmean(paired))} over its parent: mean validation accuracy under"
             f" {len(paired)} fresh seeds, above it under {sum(each > 0 for each in paired)}"
+        )
+
+    yield from _over_baseline(run, row, again)
+
+
+def _over_baseline(
+    run: Run, row: Attempt, again: Mapping[Key, Sequence[Retraining]]
+) -> Iterator[str]:
+    """Tell how a confirmed network compares with the best of the baselines beside it."""
+    rivals = {
+        name: fmean(values)
+        for dataset, name in (run.meta.get("confirm") or {}).get("baselines", ())
+        if dataset == row.dataset
+        and (values := validation_accuracies(again.get((dataset, name), ())))
+    }
+    own = validation_accuracies(again.get((row.dataset, row.attempt_id), ()))
+    if own and rivals:
+        best = min(rivals, key=lambda name: (-rivals[name], name))
+        yield (
+            f"{points(fmean(own) - rivals[best])} over {best}, the best baseline: mean validation"
+            " accuracy under the same fresh seeds"
         )
 
 
