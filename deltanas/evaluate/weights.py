@@ -40,7 +40,8 @@ def checked_weights(raw: bytes, metadata: Mapping[str, str] | None = None) -> by
     Raises WeightsError for whatever is not exactly that.
     """
     size = int.from_bytes(raw[:_LENGTH], "little")
-    table, data = raw[_LENGTH : _LENGTH + size], raw[_LENGTH + size :]
+    table = raw[_LENGTH : _LENGTH + min(size, HEADER_CAP)]
+    data = memoryview(raw)[_LENGTH + size :]  # not copied: it may be large
     if not 0 < size <= HEADER_CAP or len(table) < size:
         raise WeightsError(f"a table of {size} bytes in {len(raw)}")
     try:
@@ -90,8 +91,8 @@ def _are_sizes(value: Any, at_most: int) -> bool:
     )
 
 
-def _written(entries: Mapping[str, Any], data: bytes, metadata: Mapping[str, str]) -> bytes:
+def _written(entries: Mapping[str, Any], data: memoryview, metadata: Mapping[str, str]) -> bytes:
     told = {"__metadata__": {"format": "pt", **metadata}, **entries}
     table = json.dumps(told, separators=(",", ":")).encode()
     table += b" " * (-len(table) % _LENGTH)  # numbers are aligned
-    return len(table).to_bytes(_LENGTH, "little") + table + data
+    return b"".join((len(table).to_bytes(_LENGTH, "little"), table, data))
