@@ -83,18 +83,12 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
     elif header.verdict is Verdict.TRAINED:
         payload, sent = _parted(job, payload, data)
         logits = _logits(job, payload, data)
-        weights, fault = _weights(job, sent)
+        weights, unfit = _weights(job, sent)
         if logits is None:
-            header = _Header(
-                verdict=Verdict.KILLED,
-                reason=f"the process answered with {len(payload)} bytes of logits",
-            )
-        elif not np.isfinite(np.frombuffer(payload, np.float16)).all():
-            header = _Header(
-                verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity"
-            )
-        elif fault:
-            header = _Header(verdict=Verdict.KILLED, reason=f"the process answered with {fault}")
+            reason = f"the process answered with {len(payload)} bytes of logits"
+            header = _Header(verdict=Verdict.KILLED, reason=reason)
+        elif fault := (_fault(payload) or unfit):
+            header = fault
         else:
             curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
             tested = [_accuracy(epoch, data.test_labels) for epoch in logits.test]
@@ -127,14 +121,22 @@ def _parted(job: Job, payload: bytes, data: ImageData) -> tuple[bytes, bytes]:
     return (payload[:size], payload[size:]) if job.keep_weights else (payload, b"")
 
 
-def _weights(job: Job, sent: bytes) -> tuple[bytes | None, str]:
+def _fault(logits: bytes) -> _Header | None:
+    """Return what is wrong with logits of the right size, if anything."""
+    if np.isfinite(np.frombuffer(logits, np.float16)).all():
+        return None
+    return _Header(verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity")
+
+
+def _weights(job: Job, sent: bytes) -> tuple[bytes | None, _Header | None]:
     """Return the weights of an answer, or what is wrong with them; neither if none are due."""
     if not job.keep_weights:
-        return None, ""
+        return None, None
     try:
-        return checked_weights(sent), ""
+        return checked_weights(sent), None
     except WeightsError as error:
-        return None, f"no weights: {error}"[:REASON_CAP]
+        reason = f"the process answered with no weights: {error}"[:REASON_CAP]
+        return None, _Header(verdict=Verdict.KILLED, reason=reason)
 
 
 def _death(report: Report) -> _Header | None:
