@@ -176,7 +176,7 @@ def _searched(words: Sequence[str], complaints: IO[str]) -> tuple[int, str]:
     ) as process:
         try:
             for line in process.stdout or ():
-                emit(line)
+                emit(line.encode("utf-8", "replace").decode())
                 last = line.rstrip("\n") or last
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
