@@ -149,13 +149,14 @@ def evaluate_network(
     """
     from rich.console import Console
 
+    from deltanas.cli.evaluate import source_of
     from deltanas.cli.one_network import configured, evaluated
     from deltanas.report.network_file import read_recipe
 
     if epochs < 1:
         raise UserError(f"epochs is {epochs}; it must be at least 1")
     words = [overrides] if isinstance(overrides, str) else list(overrides)
-    text = code.read_text(encoding="utf-8") if isinstance(code, Path) else code
+    text = source_of(code) if isinstance(code, Path) else code
     trial = configured(words, read_recipe(text))
     return evaluated(text, trial, Console(quiet=True), epochs=epochs)[0]
 
@@ -164,25 +165,32 @@ def _searched(words: Sequence[str], complaints: IO[str]) -> tuple[int, str]:
     """Run the program; pass on what it says, and return its exit code and its last line."""
     here = str(Path(deltanas.__file__).parents[1])
     paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    last = ""
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "deltanas", *words],
-        env=os.environ | {"PYTHONPATH": paths},
+        env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=complaints,
         encoding="utf-8",
         errors="surrogateescape",
+        process_group=0,  # so that Ctrl-C comes to it once, and from here
     ) as process:
         try:
-            for line in process.stdout or ():
-                emit(line.encode("utf-8", "replace").decode())
-                last = line.rstrip("\n") or last
+            last = _relayed(process.stdout)
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
-            process.wait()
+            _relayed(process.stdout)  # it writes what it has, and says how it goes on
             raise
     return process.returncode, last
+
+
+def _relayed(lines: IO[str] | None) -> str:
+    """Pass lines on as they come; return the last that is not empty."""
+    last = ""
+    for line in lines or ():
+        emit(line.encode("utf-8", "replace").decode())
+        last = line.rstrip("\n") or last
+    return last
 
 
 def _flat(value: Any) -> Row:

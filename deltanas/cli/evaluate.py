@@ -84,7 +84,7 @@ def _run(path: Path, overrides: Sequence[str], epochs: int) -> None:
     from deltanas.cli.terminal import terminal
     from deltanas.report.network_file import RecipeError, read_recipe
 
-    code = _source(path)
+    code = source_of(path)
     try:
         trial = configured(overrides, read_recipe(code))
     except RecipeError as error:
@@ -95,7 +95,7 @@ def _run(path: Path, overrides: Sequence[str], epochs: int) -> None:
     emit(_line(found, epochs) + "\n")
 
 
-def _source(path: Path) -> str:
+def source_of(path: Path) -> str:
     """Return the text of a file; bytes that are no UTF-8 stay in it, for the screen to refuse."""
     from deltanas.config.ranges import ConfigError
 

@@ -66,6 +66,8 @@ def test_what_the_user_can_mend_is_one_message(tmp_path: Path, capfd: Any) -> No
         deltanas.run(["--multirun", "seed=1,2"])
     with pytest.raises(UserError, match="none is missing"):
         deltanas.open_run(tmp_path / "none")
+    with pytest.raises(UserError, match="net.py does not exist; FILE must be the source"):
+        deltanas.evaluate_network(tmp_path / "net.py")
     with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         deltanas.evaluate_network("", epochs=0)
     assert not (tmp_path / "x").exists()
