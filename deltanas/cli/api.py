@@ -115,7 +115,8 @@ def run(overrides: Sequence[str] | str = (), *, directory: Path | str | None = N
     """
     words = [overrides] if isinstance(overrides, str) else list(overrides)
     if directory is not None:
-        words.append(f"hydra.run.dir={Path(directory).absolute()}")
+        quoted = str(Path(directory).absolute()).replace("\\", "\\\\").replace('"', '\\"')
+        words.append(f'hydra.run.dir="{quoted}"')
     flags = [word for word in words if word.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]} is a flag of the command line; overrides are key=value")
@@ -194,7 +195,7 @@ def _relayed(lines: IO[str] | None) -> str:
 
 
 def _flat(value: Any) -> Row:
-    """Return the fields of a frozen value; those of values inside it under both names."""
+    """Return the fields of a frozen value; those of a value inside it are called after both."""
     row: Row = {}
     for each in fields(value):
         found = getattr(value, each.name)

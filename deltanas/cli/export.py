@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = options.best or options.attempt or options.dataset
         if (options.lemur or options.adapter) and chosen:
             parser.error("--best, --attempt and --dataset choose one network for a Python file")
+        if options.attempt and options.dataset:
+            parser.error("--attempt names a network already; --dataset is for the best one")
         _export(options)
 
     return ending("deltanas-export", run)
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
     parser.add_argument("dest", type=Path, metavar="DEST", help="a .py file, or a folder")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--best", type=Best, choices=list(Best), help="by which measure")
+    which.add_argument("--best", choices=[*Best], help="by which measure")
     which.add_argument("--attempt", metavar="ID", help="this one, as c03-s007")
     parser.add_argument("--dataset", metavar="NAME", help="the best on it, of a run on several")
     what = parser.add_mutually_exclusive_group()
@@ -114,7 +116,7 @@ def _export_network(directory: Path, run: Run, options: argparse.Namespace) -> P
         choice = (
             attempt_of(run, options.attempt)
             if options.attempt
-            else best_of(run, options.best, options.dataset)
+            else best_of(run, options.best and Best(options.best), options.dataset)
         )
     except NoNetworkError as error:
         raise NoNetworkError(f"{directory}: {error}") from error

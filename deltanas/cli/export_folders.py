@@ -58,8 +58,8 @@ def export_lemur(directory: Path, run: Run, dest: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode("utf-8", "replace"))
     partial.replace(dest)
-    emit(f"{len(index)} networks; LEMUR's package finds them once {dest / 'ab'} is copied over its"
-         " own ab\n")  # fmt: skip
+    place = dest / "ab"
+    emit(f"{len(index)} networks; LEMUR finds them once {place} is copied over its own ab\n")
     if any(row.dataset == "digits" for row in rows):
         emit("LEMUR has no data set digits: it lists these networks, and trains them on others\n")
 
@@ -68,7 +68,10 @@ def export_adapter(directory: Path, run: Run, dest: Path) -> None:
     """Write the adapter of the last cycle that has one."""
     from deltanas.tune.adapter_export import write_adapter
 
-    found = sorted((directory / _ADAPTERS).glob(f"cycle_*/{_WEIGHTS}"))
+    found = sorted(
+        (directory / _ADAPTERS).glob(f"cycle_[0-9]*/{_WEIGHTS}"),
+        key=lambda path: int(path.parent.name.removeprefix("cycle_")),
+    )
     if not found:
         raise FolderError(
             f"{directory} holds no adapter: its LLM was not tuned, or it broke off before"

@@ -24,11 +24,11 @@ SMALL = (
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> deltanas.Run:
     """A real search, in a process of its own."""
-    return deltanas.run(SMALL, directory=tmp_path_factory.mktemp("run") / "it")
+    return deltanas.run(SMALL, directory=tmp_path_factory.mktemp("run") / "it, (a=b)")
 
 
 def test_a_search_comes_back_as_rows_that_a_table_takes(searched: deltanas.Run) -> None:
-    assert searched.directory.name == "it"
+    assert searched.directory.name == "it, (a=b)"
     assert (searched.directory / "report.html").is_file()
     assert [row["attempt_id"] for row in searched.attempts()] == ["c00-s000", "c00-s001"]
     assert searched.summary()["attempted"] == 2

@@ -80,6 +80,26 @@ def test_what_is_asked_for_is_taken_and_named_after_its_attempt(
     assert "shape; channels 32 and 16 differ in head <b>" in text
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--lemur", "--best", "proxy"), "choose one network for a Python file"),
+        (("--attempt", "c00-s000", "--dataset", "digits"), "names a network already"),
+        (("--attempt", "c00-s000", "--best", "proxy"), "not allowed with argument"),
+        (("--lemur", "--train", "3"), "not allowed with argument"),
+        (("--train", "none"), "none is no count; it must be a whole number"),
+        (("--best", "last"), "invalid choice: 'last' (choose from"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    words: tuple[str, ...], message: str, run: Path, say: Any, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        say(run, "x.py", *words)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_run_is_left_as_it_is(run: Path, tmp_path: Path, say: Any) -> None:
     before = (run / "run.sqlite").read_bytes()
     say(run, tmp_path / "best.py")
@@ -178,7 +198,7 @@ def test_networks_in_lemurs_layout_come_with_where_they_are_from(
 def test_an_adapter_tells_no_path_and_may_be_read(run: Path, tmp_path: Path, say: Any) -> None:
     import numpy as np
 
-    for cycle in ("cycle_00", "cycle_01"):
+    for cycle in ("cycle_99", "cycle_101"):
         folder = run / "adapters" / cycle
         folder.mkdir(parents=True)
         known = {
@@ -193,7 +213,7 @@ def test_an_adapter_tells_no_path_and_may_be_read(run: Path, tmp_path: Path, say
         save_file({"w": np.full(1, int(cycle[-1]))}, folder / "adapter_model.safetensors")
         (folder / "adapter_model.safetensors").chmod(0o600)
     dest = tmp_path / "adapter"
-    assert say(run, dest, "--adapter")[1] == ["the adapter of cycle_01", str(dest)]
+    assert say(run, dest, "--adapter")[1] == ["the adapter of cycle_101", str(dest)]
     assert load_file(dest / "adapter_model.safetensors")["w"] == 1
     for path in dest.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~_umask()
