@@ -43,6 +43,7 @@ import torchvision
 from results import COMMIT, read, write
 from torch.nn import functional as F  # noqa: N812
 
+from deltanas.cli.environment import ensure
 from deltanas.evaluate import ImageData, LocalExecutor
 from deltanas.evaluate.images.cache import load_source
 from deltanas.evaluate.images.sources import SOURCES
@@ -313,8 +314,7 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="both sides train on the first GPU")
     options = parser.parse_args()
     device = "cuda" if options.gpu else "cpu"
-    if not os.environ.items() >= SETTINGS.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
+    ensure(SETTINGS)
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     install(options.folder)

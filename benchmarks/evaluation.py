@@ -19,9 +19,7 @@ import argparse
 import gc
 import logging
 import mmap
-import os
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -34,6 +32,7 @@ from results import write
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.cli.environment import ensure
 from deltanas.evaluate import ImageData, LocalExecutor, choose, load_data, supervise
 from deltanas.evaluate.channel import Limits
 from deltanas.evaluate.images.image_data import Images, Labels, Split, in_memory
@@ -74,7 +73,8 @@ def one_child(job: Job, images: ImageData, data: TrainingData, jail: Jail) -> di
         return found
 
     began = time.monotonic()
-    with supervise.run_child(work, jail, LIMITS, cap=answer_cap(job, data)) as (report, output):
+    cap = answer_cap(job, data, LIMITS)
+    with supervise.run_child(work, jail, LIMITS, cap=cap) as (report, output):
         reaped = time.monotonic()
         found = score(job, report, bytes(output), images, LIMITS)
     if found.verdict is not Verdict.TRAINED:
@@ -264,9 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
-    settings = environment(threads=1)
-    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
+    ensure(environment(threads=1))
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)

@@ -26,10 +26,8 @@ what is freed (`ALLOCATOR`): where the system hands memory out slowly, the keys 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -42,6 +40,7 @@ from results import write
 from transformers import GenerationConfig
 
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.cli.environment import CALM, ensure
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.schema import LLMConfig
 from deltanas.llm.decoding import Decoder, Work
@@ -260,8 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if not os.environ.items() >= ALLOCATOR.items():  # read at the start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
+    ensure({**CALM, **ALLOCATOR})
     torch.set_num_threads(1)
     found = measured(options.rounds)
     print(

@@ -22,10 +22,8 @@ import functools
 import gc
 import json
 import logging
-import os
 import resource
 import statistics
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -40,6 +38,7 @@ from results import write
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.lemur import LemurArchive
+from deltanas.cli.environment import ensure
 from deltanas.evaluate import choose, load_data
 from deltanas.evaluate.channel import LENGTH, Limits
 from deltanas.evaluate.inside.child import answer, answer_cap
@@ -109,7 +108,7 @@ def checks(job: Job) -> tuple[Job, Job]:
 def one_child(job: Job, data: TrainingData, jail: Jail) -> Checked:
     work = functools.partial(answer, job, data, LIMITS)
     began = cpu_seconds()
-    with run_child(work, jail, LIMITS, cap=answer_cap(job, data)) as (report, room):
+    with run_child(work, jail, LIMITS, cap=answer_cap(job, data, LIMITS)) as (report, room):
         output = bytes(room)
     milliseconds = 1e3 * (cpu_seconds() - began)
     if report.ending != "ended" or report.exit_code:
@@ -201,9 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=300)
     count = parser.parse_args().networks
-    settings = environment(threads=1)
-    if os.environ.get("GLIBC_TUNABLES") != settings["GLIBC_TUNABLES"]:  # read at start only
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | settings)
+    ensure(environment(threads=1))
     try:
         known = LemurArchive().baselines(dataset="cifar10")
     except ArchiveError as error:

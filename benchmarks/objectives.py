@@ -21,6 +21,7 @@ import torch
 from results import write
 
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.cli.environment import ensure
 from deltanas.config.choices import Objective
 from deltanas.config.schema import Config
 from deltanas.llm.loading import load_network, load_tokenizer
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--siblings", type=int, default=4)
     asked = parser.parse_args()
+    ensure()
     torch.set_num_threads(1)
     looks: dict[str, list[float]] = {name: [] for name in Objective}
     steps: dict[str, list[float]] = {name: [] for name in Objective}

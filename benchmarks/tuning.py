@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.cli.environment import ensure
 from deltanas.config.schema import Config
 from deltanas.llm.loading import load_network, load_tokenizer
 from deltanas.propose.prompt import render_answer, render_prompt
@@ -280,6 +281,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--gpu", action="store_true", help="measure the 7B sizes too")
     asked = parser.parse_args()
+    ensure()
     print(
         f"{'pairs a prompt':>14}{'naive':>10}{'padded':>10}{'packed':>10}{'ratio':>10}   tokens/s"
     )

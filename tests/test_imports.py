@@ -74,7 +74,7 @@ def violations(module: str, source: str, *, package: bool = False) -> list[str]:
     libraries = {name.partition(".")[0] for name in imported} - {"deltanas"}
     if place in CORRIDOR:
         allowed = ROOMS | CORRIDOR | {"config", "records", "source"}
-    elif place == "__main__":
+    elif place in ("", "__main__"):  # what users meet first
         allowed = {"cli", "config"}
     else:
         allowed = {place, "records", "source"}
@@ -115,6 +115,7 @@ def modules() -> dict[str, Path]:
         ("deltanas.record.store", "import deltanas\nx = deltanas.tune.fit", "imports tune"),
         ("deltanas.config.schema", "import deltanas.tune", "config may import config"),
         ("deltanas.__main__", "from deltanas.search.run import run_search", "imports search"),
+        ("deltanas", "from deltanas.search.run import run_search", "imports search"),
         ("deltanas.source", "from deltanas.screen import delta", "imports screen"),
         ("deltanas.helpers", "from deltanas.tune import Pair", "helpers may import helpers"),
         ("deltanas.evaluate.lane", "from omegaconf import DictConfig", "plain typed arguments"),
@@ -138,6 +139,7 @@ def test_the_checker_sees_a_violation(module: str, source: str, message: str) ->
         ("deltanas.screen.delta", "from deltanas.records import Verdict\nfrom . import policy"),
         ("deltanas.tune.lora", "import torch\nfrom deltanas.tune.curation import pairs"),
         ("deltanas.evaluate.worker", "import deltanas\nplace = deltanas.__file__"),
+        ("deltanas", "from deltanas.cli.api import run"),
         ("deltanas.config.compose", "from hydra.core.config_store import ConfigStore"),
     ],
 )
@@ -188,7 +190,13 @@ def test_every_imported_library_is_declared() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["deltanas.__main__", "deltanas.report.run.page", *(f"deltanas.{m}" for m in TORCH_FREE)],
+    [
+        "deltanas",
+        "deltanas.__main__",
+        "deltanas.cli.api",
+        "deltanas.report.run.page",
+        *(f"deltanas.{m}" for m in TORCH_FREE),
+    ],
 )
 def test_importing_leaves_torch_out(module: str) -> None:
     heavy = sorted(BRINGS_TORCH | {"wandb", "matplotlib"})

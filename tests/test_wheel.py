@@ -107,6 +107,17 @@ def test_installed_evaluate_program_shows_help(installed: Path, tmp_path: Path) 
     assert "recipe.lr" in run(installed / "deltanas-evaluate", "--help", cwd=tmp_path)
 
 
+def test_installed_export_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "--adapter" in run(installed / "deltanas-export", "--help", cwd=tmp_path)
+
+
+def test_installed_package_offers_its_calls(installed: Path, tmp_path: Path) -> None:
+    code = "import deltanas; print(deltanas.open_run.__module__, deltanas.__file__)"
+    module, where = run(installed / "python", "-c", code, cwd=tmp_path).split()
+    assert module == "deltanas.cli.api"
+    assert Path(where).is_relative_to(installed.parent)
+
+
 def test_installed_replay_program_shows_help(installed: Path, tmp_path: Path) -> None:
     assert "--study" in run(installed / "deltanas-replay", "--help", cwd=tmp_path)
 

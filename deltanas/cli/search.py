@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from deltanas.cli.environment import prepare
 from deltanas.cli.leftovers import left_as_found
 from deltanas.cli.streams import emit
 from deltanas.cli.titles import job_title
@@ -24,8 +25,7 @@ from deltanas.config.schema import Config
 def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
     """Do what the command line asks for; `composed` lets Hydra read it and call `start`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing its own traceback
-    # read when torch loads: threads that spin while another process has the core cost up to 88 x
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare()
     if list(arguments) == ["--version"]:  # else it is Hydra's that is said
         emit(f"deltanas {version('deltanas')}\n")
         return

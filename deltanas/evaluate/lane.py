@@ -75,7 +75,8 @@ class Lane:
 
         What training did to a process, or what it says of itself afterwards, changes no size.
         """
-        checked = job.checked or self._run(replace(job, epochs=0))
+        check = replace(job, epochs=0, keep_weights=False, weights=b"")
+        checked = job.checked or self._run(check)
         if not job.epochs or checked.verdict is not Verdict.TRAINED:
             return checked
         trained = self._trained(job)
@@ -100,10 +101,11 @@ class Lane:
         Only a network that wastes time in our loop could buy some for its own; there the policy
         and the limits stand.
         """
-        if job.loop != Loop.own:
+        if job.loop != Loop.own or job.weights:
             return self._run(job)
         for _ in range(MEASUREMENTS):
-            expected = self._run(replace(job, loop=Loop.calibration, epochs=1))
+            steps = replace(job, loop=Loop.calibration, epochs=1, keep_weights=False)
+            expected = self._run(steps)
             if expected.verdict not in (Verdict.TRAINED, Verdict.DIVERGED):
                 return expected
             trained = self._run(job)
@@ -121,9 +123,9 @@ class Lane:
 
     def _exchange(self, connection: socket.socket, job: Job) -> tuple[Report, bytes]:
         # no network knows a canary's job
-        nameless = asdict(replace(job, job_id="", canary="", checked=None))
+        nameless = asdict(replace(job, job_id="", canary="", checked=None, weights=b""))
         connection.settimeout(GRACE_S)
-        connection.sendall(frame(nameless))
+        connection.sendall(frame(nameless | {"weights": len(job.weights)}, job.weights))
         deadline = time.monotonic() + self._limits.for_epochs(job.epochs).timeout_s + GRACE_S
         report = Report(**receive_message(connection, deadline=deadline))
         return report, receive(connection, report.output_bytes, deadline=deadline)
@@ -142,5 +144,6 @@ def canary_of(job: Job) -> Job:
     """
     name, epochs = f"{job.job_id} canary", min(job.epochs, 1)
     if job.canary:
-        return replace(job, job_id=name, code=job.canary, canary="", epochs=epochs, checked=None)
+        plain = replace(job, canary="", checked=None, keep_weights=False, weights=b"")
+        return replace(plain, job_id=name, code=job.canary, epochs=epochs)
     return Job(job_id=name, code=TINY, recipe=TINY_RECIPE, dataset=job.dataset, epochs=epochs)

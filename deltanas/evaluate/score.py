@@ -25,6 +25,7 @@ from deltanas.evaluate.channel import (
     probe_images,
 )
 from deltanas.evaluate.images.image_data import ImageData, Labels
+from deltanas.evaluate.weights import WeightsError, checked_weights
 from deltanas.records import Evaluation, Job, Verdict
 
 REASON_CAP = 300  # characters
@@ -69,6 +70,7 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
     """
     header, payload = _split(output, job, limits)
     curve: tuple[float, ...] = ()
+    weights: bytes | None = None
     tested: list[float] = []
     batch_dependent = False
     death = _death(report)
@@ -79,16 +81,14 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
             verdict=Verdict.KILLED, reason="the process ended with status 0 before it answered"
         )
     elif header.verdict is Verdict.TRAINED:
+        payload, sent = _parted(job, payload, data)
         logits = _logits(job, payload, data)
+        weights, unfit = _weights(job, sent)
         if logits is None:
-            header = _Header(
-                verdict=Verdict.KILLED,
-                reason=f"the process answered with {len(payload)} bytes of logits",
-            )
-        elif not np.isfinite(np.frombuffer(payload, np.float16)).all():
-            header = _Header(
-                verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity"
-            )
+            reason = f"the process answered with {len(payload)} bytes of logits"
+            header = _Header(verdict=Verdict.KILLED, reason=reason)
+        elif fault := (_fault(payload) or unfit):
+            header = fault
         else:
             curve = tuple(_accuracy(epoch, data.val_labels) for epoch in logits.val)
             tested = [_accuracy(epoch, data.test_labels) for epoch in logits.test]
@@ -110,7 +110,33 @@ def score(job: Job, report: Report, output: bytes, data: ImageData, limits: Limi
         seconds=report.seconds,
         cpu_seconds=report.cpu_seconds,
         memory_bytes=report.memory_bytes,
+        weights=weights if curve else None,
     )
+
+
+def _parted(job: Job, payload: bytes, data: ImageData) -> tuple[bytes, bytes]:
+    """Return logits and weights of an answer; without weights asked for, all of it is logits."""
+    rows = answer_rows(job.epochs, len(data.val_labels), len(data.test_labels))
+    size = 2 * sum(rows) * data.num_classes
+    return (payload[:size], payload[size:]) if job.keep_weights else (payload, b"")
+
+
+def _fault(logits: bytes) -> _Header | None:
+    """Return what is wrong with logits of the right size, if anything."""
+    if np.isfinite(np.frombuffer(logits, np.float16)).all():
+        return None
+    return _Header(verdict=Verdict.DIVERGED, reason="the trained network answers NaN or infinity")
+
+
+def _weights(job: Job, sent: bytes) -> tuple[bytes | None, _Header | None]:
+    """Return the weights of an answer, or what is wrong with them; neither if none are due."""
+    if not job.keep_weights:
+        return None, None
+    try:
+        return checked_weights(sent), None
+    except WeightsError as error:
+        reason = f"the process answered with no weights: {error}"[:REASON_CAP]
+        return None, _Header(verdict=Verdict.KILLED, reason=reason)
 
 
 def _death(report: Report) -> _Header | None:

@@ -30,6 +30,7 @@ from deltanas.evaluate.channel import (
     Limits,
     frame,
     map_arrays,
+    receive,
     receive_message,
 )
 from deltanas.evaluate.inside.child import answer, answer_cap, job_from_message
@@ -136,7 +137,10 @@ def _warm_up(
             sys.exit(f"the jail {tier} does not hold: {report}, from inside: {found}")
     for each in (_CHECK, _TRAINING):
         work = functools.partial(answer, each, few, lenient, gpu)
-        with run_child(work, jail, lenient, cap=answer_cap(each, few)) as (report, output):
+        with run_child(work, jail, lenient, cap=answer_cap(each, few, lenient)) as (
+            report,
+            output,
+        ):
             said = bytes(output[:400])
             if report.exit_code or b'"verdict":"trained"' not in said[:80]:
                 sys.exit(f"a jailed trial network did not train: {report}, it said {said!r}")
@@ -156,19 +160,21 @@ def _work(connection: socket.socket, data: TrainingData, limits: Limits, jail: J
         connection.sendall(GREETING)
         gpu = receive_message(connection)["gpu"]
         while True:
-            job = job_from_message(receive_message(connection))
+            message = receive_message(connection)
+            weights = receive(connection, message["weights"])
+            job = job_from_message(message | {"weights": weights})
             own = limits.for_epochs(job.epochs)
             with run_child(
                 functools.partial(answer, job, data, own, gpu),
                 jail,
                 own,
-                cap=answer_cap(job, data),
+                cap=answer_cap(job, data, limits),
                 mapped=data.pixels.nbytes,
                 connection=connection,
             ) as (report, output):
                 connection.sendall(frame(asdict(report)))
                 connection.sendall(output)
-            del report, output  # the next child finds nothing of what this one left
+            del report, output, job, weights  # the next child finds nothing of what this one left
     except (ChannelClosed, BrokenPipeError, ConnectionResetError):
         os._exit(0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deltanas.records.enums import Loop, Origin, Precision, Scaling, Verdict
 
@@ -142,6 +142,9 @@ class Job:
     canary: str = ""  # a network that trained under this recipe before; empty: none is known
     trace: bool = False  # tell the hash of the network's graph
     checked: Evaluation | None = None  # by a job without epochs before; None: it is checked first
+    keep_weights: bool = False  # answer with the trained weights too
+    # in safetensors' format: answer with these instead of training, as after one epoch
+    weights: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +169,8 @@ class Evaluation:
     seconds: float = 0.0  # wall time in the worker
     cpu_seconds: float | None = None
     memory_bytes: int | None = None  # peak resident set of the child
+    # in safetensors' format, where the job asked for them: the child's own word, within bounds
+    weights: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         measured = self.proxy_accuracy is not None

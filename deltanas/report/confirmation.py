@@ -31,12 +31,7 @@ def confirmation(run: Run) -> Confirmation:
     only. A network that fails under a seed is not improved, and not among the best.
     """
     chosen = run.meta.get("confirm") or {}
-    again: dict[Key, dict[int, Retraining]] = {}
-    for each in run.retrainings:
-        if each.purpose is Purpose.CONFIRM:
-            again.setdefault((each.dataset, each.network_id), {})[each.number] = each
-    seeds = {number for found in again.values() for number in found}
-    whole = {key: list(found.values()) for key, found in again.items() if found.keys() == seeds}
+    whole = confirm_epochs(run)
     rows = {row.attempt_id: row for row in run.attempts}
     gains = [paired_gains(rows[name], whole) for name in chosen.get("sample", ())]
     known = [each for each in gains if each is not None]
@@ -56,20 +51,30 @@ def confirmation(run: Run) -> Confirmation:
     )
 
 
+def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
+    """Return the epochs of every network that the confirm stage trained under all its seeds."""
+    again: dict[Key, dict[int, Retraining]] = {}
+    for each in run.retrainings:
+        if each.purpose is Purpose.CONFIRM:
+            again.setdefault((each.dataset, each.network_id), {})[each.number] = each
+    seeds = {number for found in again.values() for number in found}
+    return {key: list(found.values()) for key, found in again.items() if found.keys() == seeds}
+
+
 def paired_gains(row: Attempt, again: Mapping[Key, Sequence[Retraining]]) -> list[float] | None:
     """Return a network's validation accuracy less its parent's, seed by seed.
 
     Empty where the network failed under a seed; None where the two do not compare.
     """
     own = again.get((row.dataset, row.attempt_id))
-    parent = _accuracies(again.get((row.dataset, row.parent_id), ()))
+    parent = validation_accuracies(again.get((row.dataset, row.parent_id), ()))
     if own is None or not parent:
         return None
-    mine = _accuracies(own)
+    mine = validation_accuracies(own)
     return [one - other for one, other in zip(mine, parent, strict=True)] if mine else []
 
 
-def _accuracies(again: Iterable[Retraining]) -> list[float]:
+def validation_accuracies(again: Iterable[Retraining]) -> list[float]:
     """Return validation accuracies by number of the seed; none where a seed has none."""
     found = [each.validation_accuracy for each in sorted(again, key=lambda each: each.number)]
     return [] if None in found else [value for value in found if value is not None]
@@ -82,14 +87,14 @@ def _best_and_error(
     best, errors = [], []
     for dataset in dict.fromkeys(key[0] for key in networks):
         found = [again[key] for key in networks if key[0] == dataset and key in again]
-        trained = [each for each in found if _accuracies(each)]
+        trained = [each for each in found if validation_accuracies(each)]
         if len(found) < len([key for key in networks if key[0] == dataset]) or not trained:
             return None, None  # the stage is not at its end
         tests = [
             fmean(one.test_accuracy for one in each if one.test_accuracy is not None)
             for each in trained
         ]
-        means = [fmean(_accuracies(each)) for each in trained]
+        means = [fmean(validation_accuracies(each)) for each in trained]
         best.append(tests[means.index(max(means))])
         errors.append(1 - fmean(tests))
     return (fmean(best), fmean(errors)) if best else (None, None)

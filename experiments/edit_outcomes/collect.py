@@ -10,7 +10,6 @@ it; what the file holds already is not trained again, so the script may be kille
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -18,14 +17,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from hydra import compose, initialize_config_dir
 from rich.progress import Progress
 
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.sampling import sample_baselines
+from deltanas.cli.environment import ensure
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import LocalExecutor
@@ -279,6 +277,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=30_000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    ensure()
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sqlite3
 import sys
@@ -20,14 +19,13 @@ from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from hydra import compose, initialize_config_dir
 from rich.progress import track
 
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.sampling import sample_baselines
+from deltanas.cli.environment import ensure
 from deltanas.config.compose import from_hydra, register
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import LocalExecutor
@@ -186,6 +184,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    ensure()
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config"))

@@ -22,6 +22,7 @@ from rich.progress import track
 from deltanas.archive.builtin_archive import BuiltinArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.archive.sampling import sample_baselines
+from deltanas.cli.environment import ensure
 from deltanas.config.compose import from_hydra, register
 from deltanas.evaluate.executor import LocalExecutor
 from deltanas.evaluate.images.image_data import blank_data
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--free", action="store_true", help="decode freely instead of locked")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    ensure()
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = from_hydra(compose("config")).llm

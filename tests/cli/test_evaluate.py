@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 
 from deltanas.archive.builtin_archive import source
 from deltanas.cli.evaluate import main
+from deltanas.cli.one_network import configured
 from deltanas.cli.template import TEMPLATE
-from deltanas.records import Verdict
-from tests.fakes import InlineExecutor
+from deltanas.records import Job, Verdict
+from deltanas.report.network_file import network_file
+from tests.fakes import RECIPE, InlineExecutor
 
 NETWORK = source("plain_cnn_bn")
 KEYS = [
@@ -24,6 +27,9 @@ KEYS = [
     "reason",
     "first_epoch_accuracy",
     "proxy_accuracy",
+    "epochs",
+    "test_accuracy",
+    "validation_accuracy",
     "parameters",
     "macs",
     "seconds",
@@ -93,6 +99,67 @@ def test_a_class_of_another_name_is_told_and_shown_a_template(evaluate: Program)
     assert found["verdict"] == "interface"
     assert "no top-level class Net, but Model" in found["reason"]
     assert TEMPLATE in shown
+
+
+HELD = replace(RECIPE, lr=0.5, batch=16, image_size=11, flip=True, dropout=0.3)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """What would have been trained, in order; every job counts as trained."""
+    asked: list[Job] = []
+
+    class Asked(Inline):
+        def map(self, jobs: Any) -> Any:
+            asked.extend(jobs)
+            return super().map(asked[-1:])
+
+    monkeypatch.setattr("deltanas.search.parts.open_executor", lambda *_: Asked())
+    return asked
+
+
+def test_an_exported_network_trains_by_its_own_recipe(evaluate: Program, jobs: list[Job]) -> None:
+    text = network_file(TEMPLATE, [("chosen", "the best")], "digits", HELD)
+    _, shown = evaluate(text)
+    assert "recipe of the file" in shown
+    evaluate(text, "recipe.lr=0.1", "recipe.dropout=null", "seed=3")
+    assert [job.recipe for job in jobs] == [HELD, replace(HELD, lr=0.1, dropout=None)]
+    assert (jobs[1].dataset, jobs[1].seed) == ("digits", 3)
+    evaluate(TEMPLATE)
+    assert jobs[2].recipe != HELD
+
+
+def test_on_another_data_set_images_are_as_usual_there(jobs: list[Job]) -> None:
+    trial = configured(["dataset=cifar10"], ("digits", HELD))
+    assert trial.recipe == replace(HELD, image_size=32, flip=True)
+    assert trial.config.dataset.name == "cifar10"
+    assert configured([], ("mnist", HELD)).config.dataset.name == "mnist"
+
+
+def test_epochs_are_what_was_asked_for(evaluate: Program, jobs: list[Job]) -> None:
+    path = evaluate.folder / "net.py"
+    path.write_text(TEMPLATE)
+    assert main([str(path), "dataset=digits", "--epochs", "7", "recipe.lr=0.1"]) == 0
+    output = evaluate.capsys.readouterr().out
+    assert json.loads(output.splitlines()[-1])["epochs"] == 7
+    assert output.count("After 7 epochs") == 2
+    assert (jobs[0].epochs, jobs[0].recipe.lr) == (7, 0.1)
+    with pytest.raises(SystemExit):
+        main([str(path), "--epochs", "0"])
+    assert "--epochs: 0 is no count; it must be a whole number" in evaluate.capsys.readouterr().err
+
+
+def test_a_recipe_that_was_broken_is_said_with_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.py"
+    text = network_file(TEMPLATE, [], "digits", HELD)
+    path.write_text(text.replace('"lr"', '"rate"'))
+    assert main([str(path)]) == 2
+    assert f"{path}: the recipe in its docstring cannot be read" in capsys.readouterr().err
+    path.write_text(text.replace('"lr": 0.5', '"lr": -1'))
+    assert main([str(path)]) == 2
+    assert "recipe.lr=-1.0 is out of range" in capsys.readouterr().err
 
 
 def test_limits_hold(evaluate: Program) -> None:

@@ -13,6 +13,7 @@ from deltanas.evaluate.inside.network import Refusal, blame, load_class
 from deltanas.evaluate.inside.shape_check import measure
 from deltanas.evaluate.inside.train import train
 from deltanas.evaluate.inside.training_data import TrainingData
+from deltanas.evaluate.weights import weights_cap
 from deltanas.records import Job, Loop, Precision, Recipe, Scaling, Verdict
 
 
@@ -23,10 +24,11 @@ def job_from_message(message: Mapping[str, Any]) -> Job:
     return Job(**{**message, **enums, "recipe": Recipe(**recipe)})
 
 
-def answer_cap(job: Job, data: TrainingData) -> int:
+def answer_cap(job: Job, data: TrainingData, limits: Limits) -> int:
     """Return the bytes of the longest honest answer to a job."""
     rows = answer_rows(job.epochs, len(data.val_rows), len(data.test_rows))
-    return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2
+    weights = weights_cap(limits.max_parameters) if job.keep_weights else 0
+    return LENGTH + HEADER_CAP + sum(rows) * data.num_classes * 2 + weights
 
 
 def answer(
@@ -35,7 +37,8 @@ def answer(
     """Check one network, or train it; return a frame.
 
     Its header holds the sizes of a network that was checked; raw logits follow where one trained,
-    on the GPU that CUDA sees in the environment `gpu`, if any.
+    and its weights where they are asked for. That is on the GPU that CUDA sees in the environment
+    `gpu`, if any.
     """
     torch.set_num_threads(limits.threads)
     header: dict[str, Any] = {"verdict": Verdict.TRAINED, "reason": ""}

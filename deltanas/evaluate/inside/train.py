@@ -15,6 +15,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.parameter import is_lazy
@@ -104,6 +105,9 @@ def train(
 ) -> tuple[bytes, str]:
     """Train a new network as its job says; return raw float16 logits, and what may mend it.
 
+    With weights in the job it gets these instead. Where they are asked for, its own follow the
+    logits.
+
     The logits are first those of the validation images after every epoch, then those of the test
     images after the first and, where there is another, the last epoch, and then those of
     `probe_images`, in other batches. Raises Refusal.
@@ -129,10 +133,25 @@ def train(
         if job.channels_last:
             _reorder(network)
         module = CandidateModule(network, recipe, data, job.epochs)
-        batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
-        _LOOPS[job.loop](module, batches, job.precision)
+        if job.weights:
+            network.load_state_dict(load(job.weights))
+            module.answer(job.epochs - 1)
+        else:
+            batches = TrainingBatches(data, recipe, torch.Generator().manual_seed(job.seed))
+            _LOOPS[job.loop](module, batches, job.precision)
+        weights = _weights_of(network) if job.keep_weights else b""
     hint = PROBABILITIES if module.soft and job.loop != Loop.own else ""
-    return b"".join([*module.val_logits, *module.test_logits, module.probe_logits]), hint
+    logits = [*module.val_logits, *module.test_logits, module.probe_logits]
+    return b"".join([*logits, weights]), hint
+
+
+def _weights_of(network: nn.Module) -> bytes:
+    """Return the state of a network in safetensors' format; what is shared is written twice."""
+    state = network.state_dict()
+    other = sorted(name for name, value in state.items() if not isinstance(value, Tensor))
+    if other:
+        raise ValueError(f"the state {other[0]} is no tensor, and only tensors are weights")
+    return save({name: value.cpu().contiguous().clone() for name, value in state.items()})
 
 
 def _reorder(network: nn.Module) -> None:

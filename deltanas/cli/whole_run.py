@@ -1,0 +1,61 @@
+"""One run, whole: its rows and what it tells of itself, or one sentence why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deltanas.cli.run_folders import STORE, RunFolderError, find_runs, is_run
+from deltanas.record.lock import is_being_written
+from deltanas.record.store import RunStore
+from deltanas.records import Run
+
+if TYPE_CHECKING:
+    from deltanas.config.schema import Config
+
+
+def run_directory(path: Path) -> Path:
+    """Return the directory of the run that a path names, by its directory or its file.
+
+    Raises RunFolderError where there is none, or where there are several.
+    """
+    directory = path.parent if path.name == STORE and path.is_file() else path
+    if not directory.is_dir() or not is_run(directory):
+        found = find_runs([directory])  # raises where there is none
+        raise RunFolderError(
+            f"{path} holds {len(found)} run{'s'[: len(found) > 1]}; name one, such as {found[0]}"
+        )
+    return directory
+
+
+def read_whole(path: Path, *, while_written: bool = False) -> tuple[Path, Run]:
+    """Return a run's directory and all that its file holds.
+
+    Raises UserError where there is no run or it cannot be read, and, unless `while_written`, where
+    a process is still writing it.
+    """
+    directory = run_directory(path)
+    store = directory / STORE
+    if not while_written and is_being_written(store):
+        raise RunFolderError(f"{directory} is being written by a process; wait for its end")
+    if not store.is_file():
+        raise RunFolderError(f"{directory} holds no {STORE}: the run broke off before it began")
+    if not store.stat().st_size:
+        raise RunFolderError(f"{store} is empty: the run broke off before it began")
+    with RunStore(store, read_only=True) as opened:
+        return directory, opened.read()
+
+
+def config_of(run: Run, dataset: str) -> Config:
+    """Return the configuration of a run, for one of its image sets."""
+    from omegaconf import OmegaConf
+
+    from deltanas.config.compose import from_hydra
+    from deltanas.config.schema import Config, DatasetConfig, ImageSetConfig
+
+    node = OmegaConf.merge(OmegaConf.structured(Config), run.meta.get("config") or {})
+    config = from_hydra(node)
+    (one,) = [one for one in config.dataset.sets() if one.name == dataset]
+    own = {each.name: getattr(one, each.name) for each in fields(ImageSetConfig)}
+    return replace(config, dataset=DatasetConfig(**own))
