@@ -23,6 +23,7 @@ from deltanas.records import (
     Request,
     Retraining,
     Slot,
+    Stage,
     Summary,
     UsedBaseline,
     Verdict,
@@ -211,11 +212,11 @@ class ListJournal:
 class NoBars:
     """Shows nothing."""
 
-    def begin(self, stage: str, total: int | None = None) -> None: ...
+    def begin(self, stage: Stage, title: str, total: int | None = None, done: int = 0) -> None: ...
 
     def advance(self, steps: int = 1) -> None: ...
 
-    def end_cycle(self, summary: CycleSummary) -> None: ...
+    def end_cycle(self, summary: CycleSummary, *, recalled: bool = False) -> None: ...
 
 
 class ListTuner:

@@ -124,10 +124,13 @@ def _again(
     console: Console,
 ) -> Run:
     """Search and, where asked for, study once more, in a folder of its own; return the rows."""
+    from deltanas.cli.titles import first_line
+    from deltanas.report.console import say
     from deltanas.search.journal import ReplayJournal
     from deltanas.search.judging import proposal_of
     from deltanas.search.opening import opened
 
+    say(console, first_line(config))
     replies = {row.attempt_id: proposal_of(row) for row in recorded.attempts}
     with opened(
         config,

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from deltanas.cli.environment import prepare
 from deltanas.cli.leftovers import left_as_found
 from deltanas.cli.streams import emit
-from deltanas.cli.titles import job_title
+from deltanas.cli.titles import first_line, job_title
 from deltanas.config.compose import from_hydra
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
@@ -94,6 +94,11 @@ def _say_finished(directory: Path) -> None:
 def _search(config: Config, directory: Path, title: str | None = None) -> None:
     began = time.perf_counter()
     from deltanas.cli.terminal import terminal
-    from deltanas.search.run import run_search
+    from deltanas.report.console import say
 
-    run_search(config, directory, terminal(), began=began, title=title)
+    console = terminal()
+    say(console, first_line(config, title))
+    with console.status("starting"):  # what follows loads torch
+        from deltanas.search.run import run_search
+
+    run_search(config, directory, console, began=began, title=title)

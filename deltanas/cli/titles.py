@@ -1,4 +1,4 @@
-"""What the jobs of a sweep are called: `job 2 of 4: ablation=none seed=1`."""
+"""What a run and the jobs of a sweep are called: `job 2 of 4: ablation=none seed=1`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,24 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from deltanas.config.schema import Config
+
 _COUNTED = "BasicSweeper"  # Hydra's own, which takes every combination; others choose as they go
+
+
+def first_line(config: Config, title: str | None = None) -> str:
+    """Return what a run says before it loads anything; `title` is that of a job of a sweep."""
+    settings = [
+        f"llm={config.writer()}",
+        f"dataset={config.dataset.name}",
+        f"archive={config.archive.name}",
+        f"ablation={config.ablation}",
+        f"seed={config.seed}",
+    ]
+    job, _, varied = (title or "").partition(": ")
+    settings += [word for word in varied.split() if word not in settings]
+    budget = f"{config.protocol.cycles} cycles x {config.protocol.candidates} candidates"
+    return f"deltanas{f', {job}' if job else ''}: {budget}, {' '.join(settings)}"
 
 
 def job_title(job: Any) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 from deltanas.record import lock, migration, schema
+from deltanas.record.reading import address, reader
 from deltanas.record.rows import Cell, column_names, from_row, to_row
 from deltanas.record.schema import baseline_row, definitions, used_baseline
 from deltanas.records import (
@@ -36,7 +35,8 @@ class RunStoreError(UserError):
 class RunStore:
     """One run's `run.sqlite`: rows are appended, one transaction each; only `admit` changes one.
 
-    One process writes and a second writer is refused; readers may open the file at any time.
+    One process writes and a second writer is refused; readers may open the file at any time, and
+    leave its folder as it is.
     A `run.lock` beside the file carries the writer's lock, which ends with its process.
     """
 
@@ -53,7 +53,8 @@ class RunStore:
             if not read_only:
                 resources.enter_context(_writer_lock(path))
             try:
-                connection = resources.enter_context(closing(_connect(path, read_only)))
+                opened = reader(path) if read_only else closing(_writer(path))
+                connection = resources.enter_context(opened)
                 if not read_only:
                     connection.execute("PRAGMA journal_mode = WAL")
                     connection.execute("PRAGMA synchronous = FULL")
@@ -234,9 +235,8 @@ def _writer_lock(path: Path) -> Iterator[None]:
         raise RunStoreError(str(error)) from error
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rwc"
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"  # whatever bytes it has
+def _writer(path: Path) -> sqlite3.Connection:
+    uri = address(path, "mode=rwc")
     return sqlite3.connect(uri, uri=True, timeout=30.0, isolation_level=None)
 
 
@@ -259,6 +259,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, read_only: bool) -> Non
             version = ("schema_version", json.dumps(schema.VERSION))
             connection.execute("INSERT INTO meta VALUES (?, ?)", version)
         return
+    if not tables:
+        raise RunStoreError(f"{path} is empty: the run has not begun, or it never did")
     found = _version(connection)
     if found in migration.MIGRATED:
         with connection:

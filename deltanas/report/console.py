@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from deltanas.records import CycleSummary, Summary
-from deltanas.report.formats import decimal, duration, percent, points
+from deltanas.records import CycleSummary, Stage, Summary
+from deltanas.report.formats import about, decimal, duration, percent, points
 from deltanas.report.headline import headline, stages
+from deltanas.report.remaining import Work, seconds_left
 from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
 
 T = TypeVar("T", int, float)
 
-_WITH_BARS = 76  # columns of a terminal from which on bars leave their figures whole
 _BLANK = "–"  # stands in tables for what was not measured
 
 
@@ -26,36 +27,24 @@ def say(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _bars(console: Console, clock: ProgressColumn) -> Progress:
-    """Return bars that vanish at their end, each with steps and a clock; on terminals only."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    wide = console.width >= _WITH_BARS
-    shown: list[ProgressColumn] = [TextColumn("{task.description:<26}"), BarColumn(bar_width=32)]
-    return Progress(
-        *(shown if wide else [TextColumn("{task.description}")]),
-        MofNCompleteColumn(),
-        clock,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
 class CycleProgress:
     """Live progress of a search: one bar for the cycles and one for the stage in hand.
 
     On a terminal the bars move in place and vanish at the end. Elsewhere there are no bars, only
-    one line for every finished cycle and whatever `say` is told, so log files stay short.
+    one line for every finished cycle, for what comes after the search, and whatever `say` is told,
+    so log files stay short. Both say how much time is left, by an estimate.
     """
 
-    def __init__(self, console: Console, cycles: int) -> None:
-        """Prepare for a number of cycles."""
-        from rich.progress import TimeElapsedColumn
+    def __init__(self, console: Console, asked: Work) -> None:
+        """Prepare for what a run is to do."""
+        from deltanas.report.bars import bars, clock
 
         self._console = console
-        self._progress = _bars(console, TimeElapsedColumn())
-        self._cycles = self._progress.add_task("search, cycles", total=cycles)
+        self._asked, self._done = asked, Work()
+        self._finished: list[CycleSummary] = []
+        self._in_hand: Stage | None = None
+        self._progress = bars(console, clock(console))
+        self._cycles = self._progress.add_task("search, cycles", total=asked.cycles)
         self._stage = self._progress.add_task("", total=None, visible=False)
 
     def __enter__(self) -> Self:
@@ -70,23 +59,56 @@ class CycleProgress:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, stage: str, total: int | None = None) -> None:
-        """Show that a stage begins, such as `cycle 2: evaluate`; `total` steps, where known."""
-        self._progress.reset(self._stage, total=total, description=stage, visible=True)
+    def begin(self, stage: Stage, title: str, total: int | None = None, done: int = 0) -> None:
+        """Show that a stage begins, such as `cycle 2: evaluate`.
+
+        It has `total` steps, where that is known, and `done` of them were made before.
+        """
+        self._in_hand = stage
+        self._progress.reset(self._stage, total=total, description=title, visible=True)
+        if stage is Stage.confirm and total is not None:
+            self._asked = replace(self._asked, confirm=total)
+        self.advance(done)
+        if stage in (Stage.confirm, Stage.study) and total and not self._console.is_terminal:
+            self.say(f"{title}: {total - done} networks to train{self._left()}")
 
     def advance(self, steps: int = 1) -> None:
         """Show that some steps of the stage are done."""
         self._progress.advance(self._stage, steps)
+        if self._in_hand is Stage.confirm:
+            self._done = replace(self._done, confirm=self._done.confirm + steps)
+        elif self._in_hand is Stage.study:
+            self._done = replace(self._done, study=self._done.study + steps)
+        else:
+            return
+        self._estimate()
 
-    def end_cycle(self, summary: CycleSummary) -> None:
-        """Show one finished cycle in one line, which stays on the screen."""
+    def end_cycle(self, summary: CycleSummary, *, recalled: bool = False) -> None:
+        """Show one finished cycle in one line, which stays on the screen.
+
+        One that is `recalled` was made before, and tells nothing of the time that is left now.
+        """
+        self._finished.append(summary)
+        attempts = self._done.attempts + summary.attempted
+        self._done = replace(self._done, attempts=attempts)
         self._progress.update(self._stage, visible=False)
         self._progress.advance(self._cycles)
-        self.say(cycle_line(summary))
+        self._estimate()
+        self.say(cycle_line(summary) + ("" if recalled else self._left()))
 
     def say(self, text: str) -> None:
         """Print one line above the bars, which stays on the screen."""
         say(self._console, text)
+
+    def _estimate(self) -> None:
+        left = seconds_left(self._asked, self._done, self._finished)
+        ends = None if left is None else time.monotonic() + left
+        self._progress.update(self._cycles, ends=ends)
+
+    def _left(self) -> str:
+        """Return `; about 3 min left`, or nothing where that is not known or it is the end."""
+        left = seconds_left(self._asked, self._done, self._finished)
+        return f"; {about(left)} left" if left else ""
 
 
 class TaskProgress:
@@ -99,8 +121,10 @@ class TaskProgress:
         """Prepare; nothing shows before the first call."""
         from rich.progress import TimeRemainingColumn
 
+        from deltanas.report.bars import bars
+
         self._console = console
-        self._progress = _bars(console, TimeRemainingColumn())
+        self._progress = bars(console, TimeRemainingColumn())
         self._bar = self._progress.add_task("", total=None)
         self._task = ""
 

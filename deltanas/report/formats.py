@@ -48,6 +48,17 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def about(seconds: float) -> str:
+    """Return an estimate of a duration: `about 25 s`, `about 3 min`, `about 2 h 10 min`."""
+    if seconds < 90:
+        return f"about {5 * max(1, round(seconds / 5))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"about {minutes} min"
+    hours, rest = divmod(round(minutes, -1), 60)
+    return f"about {hours} h" + (f" {rest:02d} min" if rest else "")
+
+
 def dotted(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield (dotted key, value as text) for every leaf of a nested mapping."""
     for key, item in mapping.items():

@@ -12,7 +12,7 @@ from deltanas.archive.pairs import ArchivePair, improving_pairs
 from deltanas.config.choices import Generation
 from deltanas.config.schema import Config
 from deltanas.propose.prompt import render_answer, render_prompt
-from deltanas.records import Baseline, derive_seed
+from deltanas.records import Baseline, Stage, derive_seed
 from deltanas.report.console import CycleProgress
 from deltanas.tune.curation import Pair
 from deltanas.tune.tuner import Tuner
@@ -32,7 +32,7 @@ def static_corpus(
     """
     found: list[Pair] = []
     share = -(-config.lora.pairs // len(pools))
-    progress.begin("static corpus", config.lora.pairs)
+    progress.begin(Stage.start, "static corpus", config.lora.pairs)
     for dataset, pool in pools.items():
         rng = random.Random(derive_seed(config.seed, "corpus", dataset))
         pairs: dict[str, Pair] = {}

@@ -132,14 +132,9 @@ def announce(
     executor: Executor,
     left_out: Mapping[str, int],
 ) -> None:
-    """Print what is searched on, with what, behind which walls."""
+    """Print what is searched on, and behind which walls."""
     known, used = (sum(map(len, each.values())) for each in (pools, fit))
-    say(
-        console,
-        f"deltanas: {config.protocol.cycles} cycles x {config.protocol.candidates} candidates,"
-        f" llm={config.writer()} dataset={config.dataset.name} archive={archive}"
-        f" ({used} of {known} baselines fit) ablation={config.ablation}",
-    )
+    say(console, f"{used:,} of {known:,} baselines of archive={archive} fit {config.writer()}")
     attempts = config.protocol.cycles * config.protocol.candidates
     for name in ("sample", "best"):
         if (asked := getattr(config.confirm, name)) > attempts:

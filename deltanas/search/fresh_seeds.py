@@ -52,7 +52,8 @@ class FreshSeeds:
                 self._known[key] = known
         left = {key: one for key, one in wanted.items() if key not in self._known}
         jobs = {f"{key[1]}@{purpose}-{key[3]}@{key[0]}": key for key in left}
-        with self.stages.show(_STAGES[purpose], title, len(jobs)) as advance:
+        made_before = len(wanted) - len(jobs)
+        with self.stages.show(_STAGES[purpose], title, len(wanted), made_before) as advance:
             made = (
                 replace(
                     training_job(

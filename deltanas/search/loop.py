@@ -48,8 +48,9 @@ class Search:
         """Walk the cycles; yield the summary of each when its rows are stored."""
         self.slots.survey()
         for cycle in range(self.config.protocol.cycles):
+            recalled = self.journal.cycle(cycle) is not None
             summary = self._cycle(cycle)
-            self.stages.bars.end_cycle(summary)
+            self.stages.bars.end_cycle(summary, recalled=recalled)
             yield summary
 
     def _cycle(self, cycle: int) -> CycleSummary:

@@ -20,6 +20,7 @@ from deltanas.propose.proposer import Proposer
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline
 from deltanas.report.console import CycleProgress, say
+from deltanas.report.remaining import asked_of
 from deltanas.report.tracker import Tracker
 from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates, Thresholds
@@ -107,7 +108,7 @@ def opened(
             proposer, tuner, llm = (replayed, None, None) if replayed else open_proposer(config)
             fit = fitting(pools, proposer)
         tracker = open_tracker(config, directory, console)
-        progress = CycleProgress(console, config.protocol.cycles)
+        progress = CycleProgress(console, asked_of(plain))
         pairs = _static_pairs(config, archive, fit, tuner, progress)
         describe(store, directory.name, title or directory.name, plain)
         store.set_meta("novelty", novelty_definition(config))

@@ -14,16 +14,16 @@ from deltanas.search.clock import Clock
 class Bars(Protocol):
     """Shows how far a search is."""
 
-    def begin(self, stage: str, total: int | None = None) -> None:
-        """Show that a stage begins, of `total` steps where they are known."""
+    def begin(self, stage: Stage, title: str, total: int | None = None, done: int = 0) -> None:
+        """Show that a stage begins, of `total` steps where they are known, with `done` made."""
         ...
 
     def advance(self, steps: int = 1) -> None:
         """Show that some steps of the stage are done."""
         ...
 
-    def end_cycle(self, summary: CycleSummary) -> None:
-        """Show one finished cycle."""
+    def end_cycle(self, summary: CycleSummary, *, recalled: bool = False) -> None:
+        """Show one finished cycle, which may be one that was made before."""
         ...
 
 
@@ -36,10 +36,10 @@ class Stages:
 
     @contextmanager
     def show(
-        self, stage: Stage, title: str, total: int | None = None
+        self, stage: Stage, title: str, total: int | None = None, done: int = 0
     ) -> Iterator[Callable[[], None]]:
         """Count and show a stage; yield what tells that a step of it is done."""
-        self.bars.begin(title, total)
+        self.bars.begin(stage, title, total, done)
         with self.clock.stage(stage):
             yield self.bars.advance
 

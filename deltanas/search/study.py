@@ -71,7 +71,8 @@ class Study:
         self, stage: str, jobs: Sequence[Job], done: set[str], rows: dict[str, Attempt]
     ) -> Iterator[Finalist]:
         left = [job for job in jobs if job.job_id not in done]
-        with self.stages.show(Stage.study, f"study: {stage}", len(left)) as advance:
+        known = len(jobs) - len(left)
+        with self.stages.show(Stage.study, f"study: {stage}", len(jobs), known) as advance:
             for evaluation in self.executor.map(left):
                 row = rows[evaluation.job_id]
                 over = evaluation.overworked

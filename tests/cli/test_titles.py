@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from deltanas.cli.titles import job_title
-from deltanas.config.compose import CONF, register
+from deltanas.cli.titles import first_line, job_title
+from deltanas.config.compose import CONF, from_hydra, register
 
 
 def job(
@@ -73,3 +73,20 @@ def test_a_job_is_called_by_what_it_varies(
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         assert job_title(job(tmp_path, asked, given, sweeper, params)) == title
+
+
+@pytest.mark.parametrize(
+    ("title", "head", "tail"),
+    [
+        (None, "deltanas: 4 cycles x 12 candidates, llm=tiny dataset=digits", "seed=7"),
+        ("job 2 of 4: seed=7 lora.r=8", "deltanas, job 2 of 4: 4 cycles x", "seed=7 lora.r=8"),
+    ],
+)
+def test_the_first_line_names_the_job_and_what_it_searches_with(
+    title: str | None, head: str, tail: str
+) -> None:
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        line = first_line(from_hydra(compose("config", overrides=["seed=7"])), title)
+    assert line.startswith(head)
+    assert line.endswith(f" archive=builtin ablation=none {tail}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
-from deltanas.records import CycleSummary, Summary
+from deltanas.records import CycleSummary, Stage, Summary
 from deltanas.report.console import CycleProgress, TaskProgress, print_summary
 from deltanas.report.metrics import summarise_cycle
+from deltanas.report.remaining import Work
 
 
 def _plain(width: int = 120) -> tuple[Console, io.StringIO]:
@@ -34,9 +36,9 @@ def test_the_table_shows_every_cycle_and_headline(
 
 def test_without_a_terminal_only_finished_cycles_are_printed(cycles: list[CycleSummary]) -> None:
     console, text = _plain(40)
-    with CycleProgress(console, cycles=2) as progress:
+    with CycleProgress(console, Work(cycles=2)) as progress:
         for cycle in cycles:
-            progress.begin(f"cycle {cycle.cycle}: evaluate", total=4)
+            progress.begin(Stage.evaluate, f"cycle {cycle.cycle}: evaluate", total=4)
             for _ in range(4):
                 progress.advance()
             progress.end_cycle(cycle)
@@ -49,12 +51,43 @@ def test_without_a_terminal_only_finished_cycles_are_printed(cycles: list[CycleS
 def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSummary]) -> None:
     text = io.StringIO()
     console = Console(file=text, width=100, force_terminal=True)
-    with CycleProgress(console, cycles=3) as progress:
-        progress.begin("cycle 1: evaluate", total=12)
+    with CycleProgress(console, Work(cycles=3)) as progress:
+        progress.begin(Stage.evaluate, "cycle 1: evaluate", total=12)
         progress.advance(5)
     assert "cycle 1: evaluate" in text.getvalue()
     assert "5/12" in text.getvalue()
     assert "0/3" in text.getvalue()
+
+
+ASKED = Work(cycles=3, attempts=12, confirm=40, study=2, epochs=50)
+
+
+def test_every_line_says_how_much_time_is_left(cycles: list[CycleSummary]) -> None:
+    console, text = _plain()
+    with CycleProgress(console, ASKED) as progress:
+        progress.end_cycle(cycles[0], recalled=True)
+        progress.end_cycle(cycles[1])
+        progress.begin(Stage.confirm, "confirm", 8)
+        progress.advance(8)
+        progress.begin(Stage.study, "study: finalists", 2, 1)
+        progress.advance()
+    lines = text.getvalue().splitlines()
+    assert "left" not in lines[0]
+    # 13.75 s a cycle of 4 attempts; 1 s of evaluation for 5 valid in 2 cycles, so 0.4 s an epoch
+    assert lines[1].endswith("; about 70 s left")
+    assert lines[2] == "confirm: 8 networks to train; about 55 s left"
+    assert lines[3] == "study: finalists: 1 networks to train; about 35 s left"
+
+
+def test_on_a_terminal_the_time_that_is_left_stands_beside_the_bars(
+    cycles: list[CycleSummary],
+) -> None:
+    for width, shown in ((100, True), (50, False)):
+        console = Console(file=io.StringIO(), width=width, force_terminal=True)
+        with CycleProgress(console, ASKED) as progress:
+            progress.end_cycle(cycles[0])
+        plain = re.sub("\\x1b.*?m", "", console.file.getvalue())  # type: ignore[attr-defined]
+        assert bool(re.search(r"1/3 +0:00:0\d about 2 min left", plain)) is shown
 
 
 def test_without_a_terminal_every_task_is_one_line() -> None:

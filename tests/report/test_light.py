@@ -13,11 +13,16 @@ LIGHT = [
     "report.ranking",
     "report.tracker",
     "report.dashboard",
+    "report.bars",
     "report.console",
+    "report.status",
     "report.run.page",
     "report.run.plots",
     "report.comparison.plots",
     "cli.report",
+    "cli.search",
+    "cli.status",
+    "cli.terminal",
 ]
 HEAVY = ["torch", "lightning", "matplotlib", "wandb", "wandb_workspaces", "jinja2", "scipy"]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from deltanas.records import CycleSummary, Summary
+from deltanas.records import CycleSummary, Stage, Summary
 from deltanas.report.console import CycleProgress, print_summary
+from deltanas.report.remaining import Work
 from deltanas.report.tables import print_table
 
 WIDTHS = [30, 40, 60, 80, 100]
@@ -80,8 +81,8 @@ def test_the_summary_of_a_run_keeps_its_figures(
 @pytest.mark.parametrize("width", [40, 60])
 def test_progress_on_a_narrow_terminal_keeps_its_counts(width: int) -> None:
     console = Console(file=io.StringIO(), width=width, force_terminal=True)
-    with CycleProgress(console, cycles=22) as progress:
-        progress.begin("cycle 21: baselines", total=1250)
+    with CycleProgress(console, Work(cycles=22)) as progress:
+        progress.begin(Stage.evaluate, "cycle 21: baselines", total=1250)
         progress.advance(1249)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "1249/1250" in shown

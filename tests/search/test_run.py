@@ -20,6 +20,7 @@ from deltanas.evaluate.jail.tiers import Tier
 from deltanas.record.store import RunStore
 from deltanas.records import Job
 from deltanas.report.console import CycleProgress
+from deltanas.report.remaining import Work
 from deltanas.search import run as module
 from deltanas.search.confirm import Confirm
 from deltanas.search.describing import describe_machine
@@ -80,7 +81,7 @@ def go(tmp_path: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> An
                     study=study,
                     store=store,
                     tracker=tracker,
-                    progress=CycleProgress(console, config.protocol.cycles),
+                    progress=CycleProgress(console, Work(cycles=config.protocol.cycles)),
                 )
 
         monkeypatch.setattr(module, "opened", opened)
