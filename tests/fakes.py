@@ -218,6 +218,8 @@ class NoBars:
 
     def end_cycle(self, summary: CycleSummary, *, recalled: bool = False) -> None: ...
 
+    def say(self, text: str) -> None: ...
+
 
 class ListTuner:
     """Keeps the lessons of every cycle; its adapter is how often it learned."""

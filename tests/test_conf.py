@@ -22,8 +22,15 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+NAMED = {  # what must be given with an option
+    "llm=custom": "llm.model=some/model",
+    "dataset=folder": "dataset.root=/images",
+    "archive=folder": "archive.path=/networks",
+}
+
+
 def composed(*overrides: str) -> Config:
-    """Return the checked configuration; `llm=custom` needs `llm.model` too."""
+    """Return the checked configuration."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return from_hydra(compose("config", overrides=list(overrides)))
@@ -33,8 +40,9 @@ def composed(*overrides: str) -> Config:
 def test_every_llm_dataset_and_ablation_composes(ablation: str):
     for llm in options("llm"):
         for dataset in options("dataset"):
-            model = ["llm.model=some/model"] if llm == "custom" else []
-            config = composed(f"llm={llm}", *model, f"dataset={dataset}", f"ablation={ablation}")
+            words = [f"llm={llm}", f"dataset={dataset}"]
+            named = [NAMED[word] for word in words if word in NAMED]
+            config = composed(*words, *named, f"ablation={ablation}")
             assert config.ablation == ablation
             assert (config.llm.name, config.dataset.name) == (llm, dataset)
 
@@ -42,8 +50,8 @@ def test_every_llm_dataset_and_ablation_composes(ablation: str):
 @pytest.mark.parametrize("protocol", options("protocol"))
 def test_every_protocol_composes_with_every_llm(protocol: str):
     for llm in options("llm"):
-        model = ["llm.model=some/model"] if llm == "custom" else []
-        assert composed(f"llm={llm}", *model, f"protocol={protocol}").protocol.name == protocol
+        named = [NAMED["llm=custom"]] if llm == "custom" else []
+        assert composed(f"llm={llm}", *named, f"protocol={protocol}").protocol.name == protocol
 
 
 def test_six_is_the_six_sets_each_with_its_own_gate():
@@ -145,6 +153,32 @@ def test_options_of_writing_that_have_no_room_are_refused(overrides: list[str], 
 def test_a_custom_llm_must_be_named():
     with pytest.raises(MissingMandatoryValue, match="model"):
         composed("llm=custom")
+
+
+@pytest.mark.parametrize("word", ["dataset=folder", "archive=folder"])
+def test_what_is_the_users_own_must_be_named(word: str):
+    key = NAMED[word].partition("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{key} has no value; it must be given: {key}=DIR"):
+        composed(word)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dataset.channels=2"], r"channels=2 is out of range; it must be 1, for grey images, or"),
+        (["dataset.channels=4"], r"channels=4 is out of range; .* at most 3"),
+        (["dataset.image_size=96"], r"image_size=96 is more than archive\.max_image_size=64"),
+    ],
+)
+def test_what_images_and_networks_of_ones_own_lack_is_named(words: list[str], message: str):
+    with pytest.raises(ConfigError, match=message):
+        composed("dataset=folder", "dataset.root=/images", *words)
+
+
+def test_images_of_ones_own_have_any_name():
+    dataset = composed("dataset=folder", "dataset.root=/pets", "dataset.name=pets").dataset
+    assert dataset.own_sizes() == {"pets": 32}
+    assert composed("dataset=cifar10").dataset.own_sizes() == {}
 
 
 @pytest.mark.parametrize(
@@ -273,6 +307,8 @@ def test_relative_paths_start_where_the_command_was_typed(tmp_path: Path):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         words = ["dataset.root=sets", "archive.path=a.sqlite", "llm=custom", "llm.model=weights"]
         config = from_hydra(compose("config", overrides=words), tmp_path)
+        at_home = from_hydra(compose("config", overrides=['dataset.root="~/sets"']), tmp_path)
     assert config.dataset.root == str(tmp_path / "sets")
+    assert at_home.dataset.root == str(Path("~/sets").expanduser())
     assert config.archive.path == str(tmp_path / "a.sqlite")
     assert config.llm.model == str(tmp_path / "weights")

@@ -29,6 +29,7 @@ IMAGE_SIZES: Mapping[str, int] = MappingProxyType(
 )  # pixels; the images of the last two are larger and are resized
 SMALLEST_IMAGE = 8  # pixels; below it the feature maps of some networks vanish
 WITHOUT_FLIP = frozenset({"digits", "mnist", "svhn"})  # a mirrored digit is another sign
+OWN: Mapping[str, int] = MappingProxyType({})  # image sizes of the user's own sets: there are none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,10 @@ class BuiltinArchive:
 
     name = "builtin"
 
+    def __init__(self, own: Mapping[str, int] = OWN) -> None:
+        """Know the image sizes, in pixels, of the user's own sets by name."""
+        self._own = own
+
     def baselines(
         self, *, dataset: str, max_image_size: int | None = None, max_lines: int | None = None
     ) -> list[Baseline]:
@@ -100,7 +105,7 @@ class BuiltinArchive:
         leaves nothing out, down to `SMALLEST_IMAGE` pixels.
         Raises ArchiveError for an unknown dataset and where nothing is left.
         """
-        image_size = _image_size(dataset, max_image_size)
+        image_size = _image_size(dataset, max_image_size, self._own)
         if image_size < SMALLEST_IMAGE:
             raise ArchiveError(
                 f"the built-in networks were asked for images of at most {max_image_size} pixels;"
@@ -112,7 +117,7 @@ class BuiltinArchive:
                 baseline_id=stem,
                 family=NETWORKS[stem].family,
                 code=code,
-                recipe=_recipe(NETWORKS[stem], dataset, image_size),
+                recipe=_recipe(NETWORKS[stem], dataset, image_size, self._own),
             )
             for stem, code in sources.items()
             if _fits(code, max_lines)
@@ -129,17 +134,19 @@ class BuiltinArchive:
         self, *, dataset: str, max_image_size: int | None = None, max_lines: int | None = None
     ) -> dict[str, int]:
         """Return how many networks `baselines` leaves out, under "image_size" and "lines"."""
-        if _image_size(dataset, max_image_size) < SMALLEST_IMAGE:
+        if _image_size(dataset, max_image_size, self._own) < SMALLEST_IMAGE:
             return {"image_size": len(NETWORKS), "lines": 0}
         long = sum(not _fits(source(stem), max_lines) for stem in NETWORKS)
         return {"image_size": 0, "lines": long}
 
 
-def common_recipe(dataset: str, max_image_size: int | None = None) -> Recipe:
+def common_recipe(
+    dataset: str, max_image_size: int | None = None, own: Mapping[str, int] = OWN
+) -> Recipe:
     """Return the recipe for a network of which nothing is known: the commonest of every value.
 
     It offers dropout, which networks that do not read it ignore. Image size and flips are those
-    of the dataset. Raises ArchiveError for an unknown dataset.
+    of the dataset, which is known or the user's `own`. Raises ArchiveError for any other.
     """
     known = NETWORKS.values()
     common = BuiltinNetwork(
@@ -149,7 +156,7 @@ def common_recipe(dataset: str, max_image_size: int | None = None) -> Recipe:
         batch=mode(one.batch for one in known),
         dropout=mode(one.dropout for one in known if one.dropout is not None),
     )
-    return _recipe(common, dataset, _image_size(dataset, max_image_size))
+    return _recipe(common, dataset, _image_size(dataset, max_image_size, own), own)
 
 
 @cache
@@ -163,22 +170,24 @@ def _fits(code: str, max_lines: int | None) -> bool:
     return max_lines is None or code.count("\n") <= max_lines
 
 
-def _image_size(dataset: str, max_image_size: int | None) -> int:
-    if dataset not in IMAGE_SIZES:
+def _image_size(dataset: str, max_image_size: int | None, own: Mapping[str, int]) -> int:
+    native = own.get(dataset) or IMAGE_SIZES.get(dataset)
+    if native is None:
         raise ArchiveError(
             f"the built-in networks know no dataset {dataset!r}; there are:"
             f" {', '.join(sorted(IMAGE_SIZES))}"
         )
-    native = IMAGE_SIZES[dataset]
     return native if max_image_size is None else min(native, max_image_size)
 
 
-def _recipe(network: BuiltinNetwork, dataset: str, image_size: int) -> Recipe:
+def _recipe(
+    network: BuiltinNetwork, dataset: str, image_size: int, own: Mapping[str, int]
+) -> Recipe:
     return Recipe(
         lr=network.lr,
         momentum=network.momentum,
         batch=network.batch,
         image_size=image_size,
-        flip=dataset not in WITHOUT_FLIP,
+        flip=dataset not in own and dataset not in WITHOUT_FLIP,  # own images may be signs too
         dropout=network.dropout,
     )

@@ -42,7 +42,8 @@ def configured(overrides: Sequence[str], held: tuple[str, Recipe] | None = None)
         shared.append(f"dataset={held[0]}")
     config = _composed(shared)
     name = config.dataset.name
-    common = common_recipe(name, config.archive.max_image_size)
+    limit, sizes = config.archive.max_image_size, config.dataset.own_sizes()
+    common = common_recipe(name, limit, sizes)
     told_by = "most built-in networks"
     if held:
         told_by = "the file"

@@ -116,6 +116,7 @@ class ArchiveName(StrEnum):
 
     builtin = "builtin"
     lemur = "lemur"
+    folder = "folder"  # networks of the user's own
 
 
 class Device(StrEnum):

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from deltanas.config.choices import (
+    ArchiveName,
     Corpus,
     Device,
     Generation,
@@ -36,6 +37,7 @@ def check(config: Config) -> None:
     faults = list(faults_of(config))
     if config.dataset.members and config.dataset.image_size != ImageSetConfig.image_size:
         faults.append("dataset.image_size is set, but each member of the dataset has its own")
+    faults += _faults_of_own(config)
     own = config.trainer.loop is TrainerLoop.own
     if own and config.trainer.precision is not Precision.float32:
         faults.append(
@@ -57,6 +59,25 @@ def check(config: Config) -> None:
         faults += _tune_faults(config)
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _faults_of_own(config: Config) -> Iterator[str]:
+    """Yield one sentence for what images and networks of the user's own lack."""
+    limit = config.archive.max_image_size
+    for one in config.dataset.sets():
+        if not one.class_folders:
+            continue
+        if one.root is None:
+            yield "dataset.root has no value; it must be given: dataset.root=DIR, of classes"
+        if one.channels == 2:
+            yield "dataset.channels=2 is out of range; it must be 1, for grey images, or 3"
+        if one.image_size > limit:
+            yield (
+                f"dataset.image_size={one.image_size} is more than archive.max_image_size={limit},"
+                " up to which networks train; set both"
+            )
+    if config.archive.name is ArchiveName.folder and config.archive.path is None:
+        yield "archive.path has no value; it must be given: archive.path=DIR, with the networks"
 
 
 def _tune_faults(config: Config) -> Iterator[str]:
@@ -140,8 +161,8 @@ def from_hydra(node: Any, folder: Path | None = None) -> Config:
 def _settle_paths(config: Config, folder: Path) -> None:
     """Make paths absolute, so that a run may be resumed from another folder."""
     for one in (config.dataset, *config.dataset.members.values()):
-        one.root = str(folder / one.root) if one.root else None
+        one.root = str(folder / Path(one.root).expanduser()) if one.root else None
     if config.archive.path:
-        config.archive.path = str(folder / config.archive.path)
+        config.archive.path = str(folder / Path(config.archive.path).expanduser())
     if config.llm.model != "embedded" and (folder / config.llm.model).exists():
         config.llm.model = str(folder / config.llm.model)

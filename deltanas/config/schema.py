@@ -97,6 +97,8 @@ class ImageSetConfig:
     gate: float | None = bounded(None, 0.0, 1.0)  # proxy accuracy; null: each member's own
     image_size: int = bounded(32, 8, 512)  # pixels that images are stored at
     root: str | None = None  # folder with the files of all sets; null: the user's data folder
+    class_folders: bool = False  # the root has a folder of images for each class (dataset=folder)
+    channels: int = bounded(3, 1, 3)  # of them: 1 (grey) or 3; other sets have their own
 
 
 @dataclass
@@ -111,6 +113,10 @@ class DatasetConfig(ImageSetConfig):
             return [self]
         return [replace(one, root=one.root or self.root) for one in self.members.values()]
 
+    def own_sizes(self) -> dict[str, int]:
+        """Return the image sizes, in pixels, of the sets that are the user's own, by name."""
+        return {one.name: one.image_size for one in self.sets() if one.class_folders}
+
     def gate_of(self, one: ImageSetConfig) -> float:
         """Return the gate of one of the sets: one for all where it is set here, else its own."""
         return self.gate if self.gate is not None else one.gate or 0.0
@@ -121,7 +127,8 @@ class ArchiveConfig:
     """Where baselines come from."""
 
     name: ArchiveName = MISSING
-    path: str | None = None  # LEMUR's SQLite file; null: the user's cache folder
+    # LEMUR's SQLite file (null: in the user's cache folder), or the folder of archive=folder
+    path: str | None = None
     max_lines: int = bounded(400, 10)  # of a baseline's source
     max_image_size: int = bounded(64, 8)  # pixels that a baseline's recipe may ask for
 

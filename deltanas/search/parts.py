@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltanas.archive.base import Archive
 from deltanas.archive.builtin_archive import BuiltinArchive
+from deltanas.archive.folder_archive import FolderArchive
 from deltanas.archive.lemur import LemurArchive
 from deltanas.config.choices import (
     ArchiveName,
@@ -29,6 +30,7 @@ from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.records import Baseline
 from deltanas.report.console import TaskProgress, say
 from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
+from deltanas.screen.policy import PolicyError, check_network
 from deltanas.search.parents import Aging, Balanced, Bandit, Selector, Strength, Tournament
 from deltanas.tune.tuner import Tuner
 
@@ -42,9 +44,24 @@ if TYPE_CHECKING:
 
 def open_archive(config: Config) -> Archive:
     """Return where baselines come from. Raises ArchiveError where it is not there."""
-    if config.archive.name is ArchiveName.lemur:
-        return LemurArchive(Path(config.archive.path) if config.archive.path else None)
-    return BuiltinArchive()
+    path = Path(config.archive.path) if config.archive.path else None
+    own = config.dataset.own_sizes()
+    match config.archive.name:
+        case ArchiveName.lemur:
+            return LemurArchive(path)
+        case ArchiveName.folder:
+            return FolderArchive(path or Path(), own, _fault)
+        case ArchiveName.builtin:
+            return BuiltinArchive(own)
+
+
+def _fault(code: str) -> str | None:
+    """Return why a network may not train, before anything runs."""
+    try:
+        check_network(code)
+    except PolicyError as error:
+        return str(error)
+    return None
 
 
 def open_pools(
@@ -88,7 +105,13 @@ def fitting(
 
 def open_images(one: ImageSetConfig, seed: int, console: Console) -> ImageData:
     """Return one image set, decoded where that was not done before. Raises DatasetError."""
-    described = ImageSet(name=one.name, seed=seed, image_size=one.image_size, root=one.root)
+    described = ImageSet(
+        name=one.name,
+        seed=seed,
+        image_size=one.image_size,
+        root=one.root,
+        channels=one.channels if one.class_folders else None,
+    )
     with TaskProgress(console) as progress:
         return described.load(progress)
 

@@ -9,6 +9,8 @@ from functools import partial
 from itertools import chain
 
 from deltanas.archive.sampling import sample_baselines
+from deltanas.cli.exits import visible
+from deltanas.config.choices import ArchiveName
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
 from deltanas.propose.proposer import Proposer
@@ -137,7 +139,14 @@ class Slots:
         for name, baseline in new.items():  # in the order drawn, not in that of the workers
             if name in found:
                 self.journal.add_baseline(_used(baseline, dataset, found[name]))
+                self._tell(dataset, name, found[name])
             self.memory.add_baseline(dataset, baseline, found.get(name) or known[name])
+
+    def _tell(self, dataset: str, name: str, found: Evaluation) -> None:
+        """Say what is wrong with a network of the user's own, who can mend it."""
+        if self.config.archive.name is ArchiveName.folder and found.proxy_accuracy is None:
+            reason = visible(found.reason or found.verdict.for_people)
+            self.stages.bars.say(f"{name} does not train on {dataset}: {found.verdict}: {reason}")
 
 
 def _usable(found: Evaluation) -> Evaluation:

@@ -26,6 +26,10 @@ class Bars(Protocol):
         """Show one finished cycle, which may be one that was made before."""
         ...
 
+    def say(self, text: str) -> None:
+        """Print one line, which stays."""
+        ...
+
 
 @dataclass(kw_only=True, slots=True)
 class Stages:

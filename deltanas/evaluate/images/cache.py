@@ -8,7 +8,6 @@ order would tell the labels.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -31,7 +30,6 @@ from deltanas.evaluate.images.image_data import (
 )
 from deltanas.evaluate.images.source import Dataset, Part, Source
 
-FORMAT = 2  # of the folder; a new number makes every set be decoded anew
 VALIDATION_SHARE = 0.1  # of the official training images
 IMAGES = "images.npy"  # (N, C, S, S) uint8: the training images, then the test images
 _BLOCK = 512  # images that are decoded together
@@ -53,7 +51,7 @@ def load_source(
     """
     size = image_size or source.image_size
     root = (root or default_root()).expanduser().absolute()
-    folder = (cache_dir or default_cache()) / _key(source, size, root)
+    folder = (cache_dir or default_cache()) / source.key(size, root)
     if not folder.is_dir():
         _decode(source, root, size, folder, progress or (lambda what, done, total: None))
     pixels, labels = _open(folder, source, size)
@@ -70,8 +68,8 @@ def load_source(
         test_rows=rows[count:],
         test_labels=labels[Part.TEST],
         num_classes=source.num_classes,
-        mean=tuple(255 * value for value in source.mean),
-        std=tuple(255 * value for value in source.std),
+        mean=source.mean and tuple(255 * value for value in source.mean),
+        std=source.std and tuple(255 * value for value in source.std),
     )
 
 
@@ -94,11 +92,6 @@ def _of_user(folder: Callable[[str], Path]) -> Path:
             "there is no home directory to keep image sets in; set HOME, or both XDG_DATA_HOME"
             " and XDG_CACHE_HOME"
         ) from error
-
-
-def _key(source: Source, image_size: int, root: Path) -> str:
-    place = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]  # other roots may hold other files
-    return f"{source.name}-{image_size}px-v{FORMAT}-{place}"
 
 
 def _open(folder: Path, source: Source, size: int) -> tuple[Images, dict[Part, Labels]]:

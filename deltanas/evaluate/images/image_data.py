@@ -204,10 +204,20 @@ class ImageSet:
     seed: int  # carves the validation split
     image_size: int | None = None  # pixels that images are stored at; as in `load_data`
     root: str | None = None  # folder with the files of all sets; None: the user's data folder
+    channels: int | None = None  # of images of one's own, in class folders under `root`
 
     def load(self, progress: ShowProgress | None = None) -> ImageData:
         """Return the images, decoded where that was not done before. Raises DatasetError."""
         root = Path(self.root) if self.root else None
+        if self.channels and root and self.image_size:
+            # these modules build on this one
+            from deltanas.evaluate.images.cache import load_source
+            from deltanas.evaluate.images.folder import folder_source
+
+            source = folder_source(
+                self.name, root, image_size=self.image_size, channels=self.channels
+            )
+            return load_source(source, seed=self.seed, root=root, progress=progress)
         return load_data(
             self.name, seed=self.seed, image_size=self.image_size, root=root, progress=progress
         )

@@ -1,7 +1,9 @@
-"""One image set on disk, read by torchvision's own class: where it belongs, how it gets there."""
+"""One image set on disk: where it belongs, how it gets there, and what reads it."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
 import socket
 import sys
@@ -25,6 +27,7 @@ class Part(StrEnum):
     TEST = "test"
 
 
+FORMAT = 2  # of a decoded set; a new number makes every set be decoded anew
 SILENCE_S = 30.0  # after which a server that says nothing counts as out of reach
 _UNREACHABLE: tuple[type[Exception], ...] = (
     EOFError,
@@ -77,8 +80,12 @@ class Source:
     channels: int
     num_classes: int
     counts: Mapping[Part, int] | None  # images; None: as many as there are
-    mean: tuple[float, ...]  # of every channel, in [0, 1]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] | None  # of every channel, in [0, 1]; None: to be measured
+    std: tuple[float, ...] | None
+
+    def key(self, image_size: int, root: Path) -> str:
+        """Return the name of the decoded set."""
+        return set_key(self.name, image_size, root)
 
     def open(
         self,
@@ -137,6 +144,12 @@ class Source:
             f" and cannot be downloaded: {reason.rstrip('.')}.\n"
             f"Get {self.origin} {root}, or name the folder that holds them: dataset.root=FOLDER"
         )
+
+
+def set_key(name: str, image_size: int, root: Path) -> str:
+    """Return the name of a decoded set: other roots may hold other files."""
+    place = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
+    return f"{name}-{image_size}px-v{FORMAT}-{place}"
 
 
 @contextmanager
