@@ -15,6 +15,7 @@ from deltanas.records import (
     Baseline,
     CycleSummary,
     Evaluation,
+    Finalist,
     Job,
     Origin,
     Proposal,
@@ -275,8 +276,18 @@ class ListTracker:
     def log_cycle(self, summary: CycleSummary) -> None:
         self.told.append(f"cycle {summary.cycle}")
 
+    def log_row(self, attempt: Attempt) -> None:
+        self.told.append(attempt.attempt_id)
+
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         self.told.append(f"{len(attempts)} candidates")
+
+    def log_finalists(self, finalists: Sequence[Finalist]) -> None:
+        self.told.append(f"{len(finalists)} finalists")
+
+    def log_files(self, report: Path, attempts: Sequence[Attempt]) -> None:
+        assert report.is_file()
+        self.told.append("files")
 
     def finish(self, summary: Summary | None) -> None:
         self.told.append("finish" if summary else "finish, broken")

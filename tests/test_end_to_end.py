@@ -49,7 +49,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("run") / "first"
     process = run(directory, *SMALL)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.rstrip().splitlines()[-1] == str(directory)
+    lines = process.stdout.rstrip().splitlines()
+    assert lines[0].startswith("deltanas: 2 cycles x 4 candidates, llm=tiny dataset=digits")
+    assert any(line.startswith("cycle 0 ") and line.endswith(" left") for line in lines)
+    assert any(line.startswith("study: finalists: 4 networks to train") for line in lines)
+    assert lines[-1] == str(directory)
     return directory
 
 
@@ -99,6 +103,8 @@ def test_the_tracker_holds_the_four_figures(finished: Path):
         "cycle/mean_first_epoch_accuracy",
         "cycle/delta_lines",
         "spearman_rho",
+        "attempt/best_proxy_accuracy",
+        '"finalist/c0',
     ):
         assert key in process.stdout
 
@@ -225,6 +231,9 @@ def test_the_jobs_of_a_sweep_are_one_group(tmp_path: Path):
         timeout=280,
     )
     assert process.returncode == 0, process.stderr
+    (first, second) = (line for line in process.stdout.splitlines() if ", job " in line)
+    assert first.startswith("deltanas, job 1 of 2: 1 cycles x 2 candidates, llm=random_edit")
+    assert second.endswith(" ablation=random_edit seed=2")
     for job in ("0", "1"):
         with sqlite3.connect(sweep / job / "run.sqlite") as connection:
             meta = dict(connection.execute("SELECT key, value FROM meta"))

@@ -140,10 +140,3 @@ class TrackerName(StrEnum):
 
     wandb = "wandb"
     none = "none"
-
-
-class TrackerMode(StrEnum):
-    """Whether what is shown leaves this machine."""
-
-    offline = "offline"
-    online = "online"

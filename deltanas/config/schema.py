@@ -27,12 +27,11 @@ from deltanas.config.choices import (
     ParentChoice,
     ProposerKind,
     Quantization,
-    TrackerMode,
     TrackerName,
     TrainerLoop,
 )
 from deltanas.config.ranges import bounded
-from deltanas.records import Loop, Precision
+from deltanas.records import Loop, Precision, TrackerMode
 
 
 @dataclass
@@ -249,6 +248,9 @@ class TrackerConfig:
     entity: str | None = None
     group: str | None = None  # null: the jobs of a sweep share its folder's name
     mode: TrackerMode = TrackerMode.offline
+    rows: bool = True  # every attempt is shown as it comes, not only at the end
+    curves: bool = True  # the finalists' accuracy after every epoch
+    artifacts: bool = False  # report.html, and the source of the best network
 
 
 @dataclass

@@ -11,6 +11,7 @@ from deltanas.records.enums import (
     Purpose,
     Scaling,
     Stage,
+    TrackerMode,
     Verdict,
 )
 from deltanas.records.errors import UserError
@@ -69,6 +70,7 @@ __all__ = [
     "Stage",
     "State",
     "Summary",
+    "TrackerMode",
     "UsedBaseline",
     "UserError",
     "Verdict",

@@ -133,3 +133,10 @@ class Origin(StrEnum):
 
     ARCHIVE = "archive"
     ADMITTED = "admitted"  # a candidate that joined the pool
+
+
+class TrackerMode(StrEnum):
+    """Whether what a tracker shows leaves this machine."""
+
+    offline = "offline"
+    online = "online"

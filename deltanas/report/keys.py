@@ -35,6 +35,16 @@ SPEARMAN_LOW = "study/spearman_low"
 SPEARMAN_HIGH = "study/spearman_high"
 SPEARMAN_N = "study/spearman_n"
 
+ATTEMPT = "attempt/number"  # from 1 on, the x axis of the next ones
+ATTEMPT_VALID = "attempt/valid"  # 1 or 0
+ATTEMPT_ACCURACY = "attempt/proxy_accuracy"
+ATTEMPT_BEST = "attempt/best_proxy_accuracy"  # so far
+ATTEMPT_GAIN = "attempt/gain"
+ATTEMPT_LINES = "attempt/delta_lines"
+EPOCH = "finalists/epoch"  # the x axis of the next ones
+FINALISTS = "finalist/"  # and the attempt's id: validation accuracy after the epoch
+
+REPORT, NETWORK = "report", "best-network"  # artifacts
 CANDIDATES = "candidates"  # the table of candidates
 BEST_DELTAS = "best_deltas"  # the best candidates' deltas as HTML
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from deltanas.records import Attempt, CycleSummary, Summary
+from deltanas.records import Attempt, CycleSummary, Finalist, Summary, TrackerMode
 from deltanas.report import keys
 from deltanas.report.diffs import best_attempts, diff_page
-from deltanas.report.metrics import cycle_metrics, study_metrics
+from deltanas.report.metrics import cycle_metrics, is_valid, study_metrics
 
 if TYPE_CHECKING:
     import wandb
@@ -34,6 +34,8 @@ CANDIDATE_COLUMNS = (
     "reason",
     "delta",
 )
+
+_OF_THE_BEST = ("attempt_id", "parent_id", "dataset", "proxy_accuracy", "first_epoch_accuracy")
 
 
 class NotStartedError(RuntimeError):
@@ -57,8 +59,20 @@ class Tracker(Protocol):
         """Show one finished cycle."""
         ...
 
+    def log_row(self, attempt: Attempt) -> None:
+        """Show one attempt as it comes."""
+        ...
+
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         """Show every attempt of the run, once, at its end."""
+        ...
+
+    def log_finalists(self, finalists: Sequence[Finalist]) -> None:
+        """Show how finalists did after every epoch, once, at the end."""
+        ...
+
+    def log_files(self, report: Path, attempts: Sequence[Attempt]) -> None:
+        """Show the report and the source of the best of the attempts, once, at the end."""
         ...
 
     def finish(self, summary: Summary | None) -> None:
@@ -75,7 +89,16 @@ class NullTracker:
     def log_cycle(self, summary: CycleSummary) -> None:
         """Do nothing."""
 
+    def log_row(self, attempt: Attempt) -> None:
+        """Do nothing."""
+
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
+        """Do nothing."""
+
+    def log_finalists(self, finalists: Sequence[Finalist]) -> None:
+        """Do nothing."""
+
+    def log_files(self, report: Path, attempts: Sequence[Attempt]) -> None:
         """Do nothing."""
 
     def finish(self, summary: Summary | None) -> None:
@@ -92,7 +115,7 @@ class WandbTracker:
         directory: Path,
         entity: str | None = None,
         group: str | None = None,
-        mode: Literal["offline", "online"] = "offline",
+        mode: TrackerMode = TrackerMode.offline,
         tags: Sequence[str] = (),
         say: Callable[[str], None],
     ) -> None:
@@ -104,13 +127,15 @@ class WandbTracker:
         self._project = project
         self._entity = entity
         self._group = group
-        self._mode = mode
+        self._mode: Literal["offline", "online"] = mode.value
         self._directory = directory
         self._tags = tuple(tags)
         self._say = say
         self._run: wandb.Run | None = None
         self._died = False
         self._last_cycle = 0
+        self._rows = 0
+        self._best: float | None = None  # proxy accuracy so far
 
     def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
         """Open the run; online, a known id goes on with its run.
@@ -142,6 +167,9 @@ class WandbTracker:
             self._run.define_metric(keys.CYCLE, hidden=True)
             for metric in keys.TITLES:
                 self._run.define_metric(metric, step_metric=keys.CYCLE)
+            for axis, group in ((keys.ATTEMPT, "attempt/*"), (keys.EPOCH, f"{keys.FINALISTS}*")):
+                self._run.define_metric(axis, hidden=True)
+                self._run.define_metric(group, step_metric=axis)
 
     def log_cycle(self, summary: CycleSummary) -> None:
         """Log one cycle's measured figures in one step."""
@@ -150,6 +178,55 @@ class WandbTracker:
             return
         with self._shielded():
             self._open_run().log(cycle_metrics(summary))
+
+    def log_row(self, attempt: Attempt) -> None:
+        """Log one attempt's measured figures in one step, with the best accuracy so far."""
+        if self._died:
+            return
+        self._rows += 1
+        best = [self._best, None if attempt.degenerate else attempt.proxy_accuracy]
+        self._best = max((known for known in best if known is not None), default=None)
+        figures = {
+            keys.ATTEMPT: self._rows,
+            keys.ATTEMPT_VALID: int(is_valid(attempt)),
+            keys.ATTEMPT_ACCURACY: attempt.proxy_accuracy,
+            keys.ATTEMPT_BEST: self._best,
+            keys.ATTEMPT_GAIN: attempt.gain,
+            keys.ATTEMPT_LINES: attempt.delta_lines,
+        }
+        with self._shielded():
+            self._open_run().log({k: value for k, value in figures.items() if value is not None})
+
+    def log_finalists(self, finalists: Sequence[Finalist]) -> None:
+        """Log every finalist's validation accuracy, one step an epoch."""
+        if self._died:
+            return
+        epochs = max((len(finalist.curve) for finalist in finalists), default=0)
+        with self._shielded():
+            for epoch in range(epochs):
+                found = {
+                    f"{keys.FINALISTS}{finalist.attempt_id}": finalist.curve[epoch]
+                    for finalist in finalists
+                    if epoch < len(finalist.curve)
+                }
+                self._open_run().log({keys.EPOCH: epoch + 1, **found})
+
+    def log_files(self, report: Path, attempts: Sequence[Attempt]) -> None:
+        """Keep the report, and the best network by proxy accuracy as `net.py`, as artifacts."""
+        if self._died:
+            return
+        import wandb
+
+        with self._shielded():
+            page = wandb.Artifact(keys.REPORT, type="report")
+            page.add_file(str(report))
+            self._open_run().log_artifact(page)
+            for best in best_attempts(attempts, limit=1):
+                known = {name: _cell(getattr(best, name)) for name in _OF_THE_BEST}
+                network = wandb.Artifact(keys.NETWORK, type="network", metadata=known)
+                with network.new_file("net.py", encoding="utf-8") as file:
+                    file.write(best.code)
+                self._open_run().log_artifact(network)
 
     def log_candidates(self, attempts: Sequence[Attempt]) -> None:
         """Log a table of all attempts and the best ones' deltas as HTML."""

@@ -6,7 +6,7 @@ scores and cycles, the second knows replies only, and there is no LLM behind it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -80,10 +80,15 @@ class Journal(Protocol):
 
 
 class RunJournal:
-    """The journal of a run's file; what the file held when it was opened is known."""
+    """The journal of a run's file; what the file held when it was opened is known.
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
+    `on_row` is told every row that is stored.
+    """
+
+    def __init__(
+        self, store: RunStore, on_row: Callable[[Attempt], None] = lambda row: None
+    ) -> None:
+        self._store, self._on_row = store, on_row
         self._rows = {row.attempt_id: row for row in store.attempts()}
         self._baselines = {
             (used.dataset, used.baseline.baseline_id): used for used in store.baselines()
@@ -120,6 +125,7 @@ class RunJournal:
     def add_row(self, row: Attempt, joins: Baseline | None) -> None:
         """Store a row and the baseline that it becomes, in one transaction."""
         self._store.append(row, _used(row, joins))
+        self._on_row(row)
 
     def admit(self, row: Attempt, joins: Baseline | None) -> None:
         """Store that a row won its race, and the baseline that it becomes, in one transaction."""

@@ -84,7 +84,7 @@ def opened(
     *,
     title: str | None = None,
     replayed: Proposer | None = None,
-    journal: Callable[[RunStore], Journal] = RunJournal,
+    journal: Callable[[RunStore], Journal] | None = None,
 ) -> Iterator[Opened]:
     """Yield the search of a configuration, with everything that it needs.
 
@@ -123,7 +123,7 @@ def opened(
             proposer=proposer,
             lessons=lessons,
             executor=executor,
-            journal=journal(store),
+            journal=journal(store) if journal else _shown(config, store, tracker),
             progress=progress,
         )
         confirm = Confirm(
@@ -135,6 +135,11 @@ def opened(
             search=search, confirm=confirm, study=study,
             store=store, tracker=tracker, progress=progress,
         )  # fmt: skip
+
+
+def _shown(config: Config, store: RunStore, tracker: Tracker) -> Journal:
+    """Return the journal of a run, whose rows the tracker shows as they come."""
+    return RunJournal(store, tracker.log_row) if config.tracker.rows else RunJournal(store)
 
 
 def assembled(

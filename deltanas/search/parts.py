@@ -18,7 +18,6 @@ from deltanas.config.choices import (
     Objective,
     ParentChoice,
     ProposerKind,
-    TrackerMode,
     TrackerName,
 )
 from deltanas.config.ranges import ConfigError
@@ -258,7 +257,7 @@ def open_tracker(config: Config, directory: Path, console: Console) -> Tracker:
         directory=directory,
         entity=tracker.entity,
         group=tracker.group,
-        mode="online" if tracker.mode is TrackerMode.online else "offline",
+        mode=tracker.mode,
         tags=(config.llm.name, config.dataset.name, config.ablation),
         say=lambda line: say(console, line),
     )

@@ -130,7 +130,12 @@ def _conclude(config: Config, run: Opened, directory: Path, console: Console) ->
         mends=config.repair.turns > 0,
     )
     write_summary(directory / "summary.json", summary)
-    write_text(directory / "report.html", run_page(held, summary))
+    report = directory / "report.html"
+    write_text(report, run_page(held, summary))
     run.tracker.log_candidates(held.attempts)
+    if config.tracker.curves:
+        run.tracker.log_finalists(held.finalists)
+    if config.tracker.artifacts:
+        run.tracker.log_files(report, held.attempts)
     print_summary(summary, cycles_of(held.cycles, held.attempts), console)
     return summary

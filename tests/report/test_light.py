@@ -19,6 +19,7 @@ LIGHT = [
     "report.run.page",
     "report.run.plots",
     "report.comparison.plots",
+    "cli.dashboard",
     "cli.report",
     "cli.search",
     "cli.status",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,14 +15,20 @@ from typing import Any
 
 import pytest
 
-from deltanas.records import Attempt, CycleSummary, Summary
+from deltanas.records import Attempt, CycleSummary, Finalist, Summary
 from deltanas.report import keys
-from deltanas.report.dashboard import workspace
+from deltanas.report.dashboard import BY_ABLATION, dumped
 from deltanas.report.metrics import cycle_metrics
 from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
 from tests.evaluate.processes import command_line, descendants, parents, wait_for
 
 NAME = "job 1 of 2: a=b,c;d #?/'\udcff" + 128 * "e"
+CURVES = [
+    Finalist(
+        attempt_id=name, dataset="digits", proxy_accuracy=0.5, final_accuracy=0.5, curve=curve
+    )
+    for name, curve in (("c00-s000", (0.25, 0.5, 0.75)), ("c01-s000", (0.5,)))
+]
 TRACKER_KEYS = {keys.CYCLE, keys.CANDIDATES, keys.BEST_DELTAS}
 
 
@@ -47,10 +54,15 @@ def _log_run(
     cycles: list[CycleSummary],
     summary: Summary,
 ) -> None:
-    tracker.start("tiny-digits-0042", NAME, {"llm": {"name": "tiny"}, "seed": 42})
+    tracker.start("tiny-digits-0042", NAME, {"llm": {"name": "tiny"}, "ablation": "none"})
     for cycle in cycles:
+        for attempt in attempts:
+            if attempt.cycle == cycle.cycle:
+                tracker.log_row(attempt)
         tracker.log_cycle(cycle)
     tracker.log_candidates(attempts)
+    tracker.log_finalists(CURVES)
+    tracker.log_files(Path(__file__), attempts)
     tracker.finish(summary)
 
 
@@ -70,13 +82,85 @@ def directory(
     return path
 
 
+@pytest.fixture(scope="module")
+def records(directory: Path) -> list[dict[str, Any]]:
+    return list(_records(directory))
+
+
+def _history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record["history"]["item"] for record in records if "history" in record]
+
+
+def _at_end(records: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for record in records:
+        found |= record.get("summary", {}).get("update", {})
+    return found
+
+
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
-def test_an_offline_run_holds_the_four_figures(
-    directory: Path, cycles: list[CycleSummary], summary: Summary
+def test_every_panel_shows_what_a_run_logged(records: list[dict[str, Any]]) -> None:
+    (run,) = [record["run"] for record in records if "run" in record]
+    logged = {key.partition("._type")[0] for step in _history(records) for key in step}
+    at_end = _at_end(records)
+    shown = set()
+    sections = json.loads(dumped("me", "deltanas"))["section"]["panelBankConfig"]["sections"]
+    panels = [(section["name"], panel) for section in sections for panel in section["panels"]]
+    for _, panel in panels:
+        config = panel["config"]
+        known = at_end if panel["viewType"] == "Bar Chart" else logged
+        found = {metric.removeprefix("summary_metrics.") for metric in config.get("metrics", ())}
+        if "metricRegex" in config:
+            found = {key for key in logged if re.search(config["metricRegex"], key)}
+        assert found or panel["viewType"] == "Run Comparer", panel
+        assert found <= known.keys() if known is at_end else found <= logged, panel
+        assert config.get("xAxis", keys.CYCLE) in logged
+        if "groupBy" in config:
+            assert config["groupBy"].removesuffix(".value") in run["config"]["update"]
+        shown |= found
+    assert {keys.VALID_RATE, keys.DELTA_LINES, keys.SPEARMAN_RHO, keys.DISTINCT_RATE} <= shown
+    grouped = {
+        m for _, p in panels for m in p["config"].get("metrics", ()) if "groupBy" in p["config"]
+    }
+    assert {f"summary_metrics.{key}" for key in BY_ABLATION} <= grouped
+
+
+def test_rows_come_one_by_one_and_curves_epoch_by_epoch(
+    records: list[dict[str, Any]], attempts: list[Attempt]
 ) -> None:
-    records = list(_records(directory))
-    history = [record["history"]["item"] for record in records if "history" in record]
-    by_cycle = history[: len(cycles)]
+    history = _history(records)
+    rows = [step for step in history if keys.ATTEMPT in step]
+    assert [step[keys.ATTEMPT] for step in rows] == [*range(1, 9)]
+    assert [step[keys.ATTEMPT_VALID] for step in rows] == [1, 0, 1, 0, 1, 1, 0, 1]
+    assert [step.get(keys.ATTEMPT_BEST) for step in rows] == [0.5] * 4 + [0.75] * 4
+    assert [step.get(keys.ATTEMPT_ACCURACY) for step in rows] == [
+        attempt.proxy_accuracy for attempt in attempts
+    ]
+    assert [  # by epoch
+        {key: step[key] for key in step if key.startswith(("finalist/", "finalists/"))}
+        for step in history
+        if keys.EPOCH in step
+    ] == [
+        {"finalists/epoch": 1, "finalist/c00-s000": 0.25, "finalist/c01-s000": 0.5},
+        {"finalists/epoch": 2, "finalist/c00-s000": 0.5},
+        {"finalists/epoch": 3, "finalist/c00-s000": 0.75},
+    ]
+
+
+def test_report_and_best_network_are_artifacts(records: list[dict[str, Any]]) -> None:
+    found = [record["artifact"] for record in records if "artifact" in record]
+    kept = {each["name"]: each for each in found}
+    assert {keys.REPORT, keys.NETWORK} <= kept.keys()
+    best = kept[keys.NETWORK]
+    assert "net.py" in json.dumps(best)
+    assert "c01-s000" in json.dumps(best)
+
+
+def test_an_offline_run_holds_the_four_figures(
+    records: list[dict[str, Any]], cycles: list[CycleSummary], summary: Summary
+) -> None:
+    history = _history(records)
+    by_cycle = [step for step in history if keys.VALID_RATE in step]
     for name in (
         keys.VALID_RATE,
         keys.MEAN_FIRST_EPOCH_ACCURACY,
@@ -86,21 +170,16 @@ def test_an_offline_run_holds_the_four_figures(
     assert [step[keys.CYCLE] for step in by_cycle] == [0, 1]
     assert history[-1][keys.SPEARMAN_RHO] == pytest.approx(0.8)
     logged = {key.partition("._type")[0] for step in history for key in step}
-    panels = set(_panel_metrics(workspace("someone", "deltanas")._to_model().model_dump()))
-    assert {keys.VALID_RATE, keys.DELTA_LINES, keys.SPEARMAN_RHO} <= panels
-    assert panels <= logged  # every panel shows something that was logged
     assert set(keys.TITLES) | TRACKER_KEYS <= logged
 
-    at_end: dict[str, Any] = {}
-    for record in records:
-        at_end |= record.get("summary", {}).get("update", {})
+    at_end = _at_end(records)
     flat = {key: value for key, value in summary.flat().items() if key != "verdicts"}
     assert {key: at_end[key] for key in flat} == flat
     assert at_end["verdicts"] == summary.verdicts
     assert at_end["candidates.nrows"] == 8
 
-    axes = {r["metric"]["name"]: r["metric"] for r in records if "metric" in r}
-    assert set(keys.TITLES) <= set(axes)
+    axes = {r["metric"].get("name") for r in records if "metric" in r}
+    assert set(keys.TITLES) <= axes
     (run,) = [record["run"] for record in records if "run" in record]
     assert (run["run_group"], run["project"]) == ("sweep", "deltanas")
     assert (run["run_id"], len(run["display_name"])) == ("tiny-digits-0042", 128)
@@ -234,17 +313,3 @@ def test_the_null_tracker_takes_every_call(
     attempts: list[Attempt], cycles: list[CycleSummary], summary: Summary
 ) -> None:
     _log_run(NullTracker(), attempts, cycles, summary)
-
-
-def _panel_metrics(node: Any) -> Iterator[str]:
-    """Yield every metric name inside a dumped workspace."""
-    if isinstance(node, dict):
-        for value in node.values():
-            yield from _panel_metrics(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _panel_metrics(value)
-    elif isinstance(node, str):
-        name = node.removeprefix("summary_metrics.")
-        if name.partition("/")[0] in {"cycle", "tune", "study"} and "/" in name:
-            yield name

@@ -93,7 +93,7 @@ def go(tmp_path: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> An
 
 def test_a_run_leaves_its_summary_and_its_report(go: Any, tmp_path: Path) -> None:
     tracker = go(InlineExecutor())
-    assert tracker.told == ["cycle 0", "cycle 1", "8 candidates", "finish"]
+    assert tracker.told == ["cycle 0", "cycle 1", "8 candidates", "2 finalists", "finish"]
     left = {path.name for path in tmp_path.iterdir()}
     assert {"run.sqlite", "summary.json", "report.html"} <= left
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -109,7 +109,13 @@ def test_a_run_that_breaks_tells_its_tracker_and_goes_on(go: Any, tmp_path: Path
     assert "summary.json" not in {path.name for path in tmp_path.iterdir()}
     with RunStore(tmp_path / "run.sqlite", read_only=True) as store:
         assert store.attempts()
-    assert go(InlineExecutor()).told == ["cycle 0", "cycle 1", "8 candidates", "finish"]
+    assert go(InlineExecutor()).told == [
+        "cycle 0",
+        "cycle 1",
+        "8 candidates",
+        "2 finalists",
+        "finish",
+    ]
 
 
 @pytest.mark.parametrize(
