@@ -97,6 +97,8 @@ class FolderArchive:
 
     def _baseline(self, stem: str, data: bytes, dataset: str, common: Recipe) -> Baseline:
         """Return the network of a file. Raises ValueError, which says what is wrong with it."""
+        if not stem.isprintable():
+            raise ValueError("its name holds characters that cannot be printed")
         text = data.decode("utf-8-sig")
         if fault := self._fault(text):
             raise ValueError(fault)

@@ -11,10 +11,11 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from deltanas.cli.exits import ending
+from deltanas.cli.exits import ending, visible
 from deltanas.cli.run_folders import STORE, find_runs, is_run, read_run
 from deltanas.cli.terminal import PIPED_WIDTH, Terminal, terminal
 from deltanas.record.store import RunStore, RunStoreError
@@ -82,9 +83,13 @@ def _seen(directory: Path) -> Seen:
     found = read_run(directory)
     try:
         with RunStore(directory / STORE, read_only=True) as store:
-            return Seen(run=found, status=status_of(store.read()))
+            status = status_of(store.read())
     except RunStoreError:  # what it says stands in the reason, unless a summary stands for all
-        return Seen(run=found, status=None)
+        status = None
+    if status:  # a run of somebody else may say anything
+        settings = {key: visible(value) for key, value in status.settings.items()}
+        status = replace(status, title=visible(status.title), settings=settings)
+    return Seen(run=found, status=status)
 
 
 def _show(seen: Sequence[Seen], console: Terminal) -> None:

@@ -25,7 +25,10 @@ class Work:
 
 
 def asked_of(settings: Mapping[str, Any]) -> Work:
-    """Return what a run is to do by its configuration, as plain nested values."""
+    """Return what a run is to do by its configuration, as plain nested values.
+
+    Raises KeyError, TypeError or AttributeError where that is no configuration.
+    """
     protocol, confirm = settings["protocol"], settings.get("confirm", {})
     sets = len(settings.get("dataset", {}).get("members", {})) or 1
     attempts = protocol["cycles"] * protocol["candidates"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltanas.records import Attempt, FinishedRun, LostRun, Run, Stage, State
 from deltanas.report.confirmation import Confirmation, confirmation
@@ -64,11 +64,13 @@ class Seen:
 
 
 def status_of(run: Run) -> Status | None:
-    """Return how far a run is; None where it broke off before it knew its configuration."""
-    settings = run.meta.get("config")
-    if settings is None:
+    """Return how far a run is; None where its file does not tell what it was to do."""
+    settings: Any = run.meta.get("config")
+    try:
+        asked = asked_of(settings)
+    except (KeyError, TypeError, AttributeError):  # none yet, or not of our making
         return None
-    asked, done = asked_of(settings), done_in(run)
+    done = done_in(run)
     first, distinct = first_attempts(run.attempts), [row for row in run.attempts if row.distinct]
     sound = [row for row in distinct if not row.degenerate and not row.overworked]
     after = {stage: run.meta.get(f"seconds_{stage}") or 0.0 for stage in _ONCE}
@@ -141,7 +143,7 @@ def _print_run(seen: Seen, status: Status, console: Console) -> None:
 def _figures(seen: Seen, status: Status) -> list[tuple[str, str]]:
     asked, done, best, found = status.asked, status.done, status.best, status.confirmed
     cycles = f"{done.cycles} of {asked.cycles}"
-    if status.begun:
+    if status.begun and asked.cycles:
         per_cycle = asked.attempts // asked.cycles
         cycles += f", and {status.begun} of {per_cycle} attempts of cycle {done.cycles}"
     valid = f"{status.valid} of {done.attempts} attempts"

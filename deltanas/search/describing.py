@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deltanas.cli.exits import visible
 from deltanas.config.choices import ArchiveName
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
@@ -148,7 +149,7 @@ def announce(
         say(console, str(jailing))
     if config.archive.name is ArchiveName.folder:
         for sentence in left_out:
-            say(console, f"left out of the archive: {sentence}")
+            say(console, f"left out of the archive: {visible(sentence)}")
     elif left_out:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         say(console, f"left out of the archive: {counts}")

@@ -124,6 +124,11 @@ def test_a_folder_without_networks_is_refused(write: Write, tmp_path: Path) -> N
         write("at fault", **dict.fromkeys("abcdef", "# fault")).baselines(dataset="digits")
 
 
+def test_a_name_that_steers_a_terminal_is_refused(write: Write) -> None:
+    (sentence,) = write(a=NETWORK, **{"\x1b[2J": other(8)}).left_out(dataset="digits")
+    assert "its name holds characters that cannot be printed" in sentence
+
+
 def test_no_network_is_called_as_attempts_are(write: Write) -> None:
     names = [one.baseline_id for one in write(**{"c00-s001": NETWORK}).baselines(dataset="digits")]
     assert names == ["net-c00-s001"]

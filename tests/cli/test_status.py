@@ -76,13 +76,13 @@ def test_a_sweep_is_a_table_that_knows_of_jobs_to_come(
     write(tmp_path / "sweep/0", title="job 1 of 4: seed=1", finished=True, wall_seconds=100.0)
     write_run(tmp_path / "summary only")
     (tmp_path / "summary only/summary.json").rename(tmp_path / "sweep/0/summary.json")
-    write(tmp_path / "sweep/1", title="job 2 of 4: seed=[bold]2")
+    write(tmp_path / "sweep/1", title="job 2 of 4: seed=[bold]\x1b2")
     (tmp_path / "sweep/2").mkdir()
     (tmp_path / "sweep/2/run.sqlite").touch()
     assert main([str(tmp_path / "sweep")]) == 0
     lines = said(capsys)
     assert "job 1 of 4: seed=1 finished 2/3 5/8 4 3 75.0 % –" in lines
-    assert "job 2 of 4: seed=[bold]2 unfinished 2/3 5/8 4 3 75.0 % about 75 s" in lines
+    assert r"job 2 of 4: seed=[bold]\x1b2 unfinished 2/3 5/8 4 3 75.0 % about 75 s" in lines
     assert "2 failed – – – – – –" in lines
     assert any("run.sqlite is empty" in line for line in lines)
     # 75 s of the second, and the third counts as begun
@@ -105,6 +105,14 @@ def test_what_holds_no_run_is_a_sentence(
     fault = "schema version 99; this program reads" if content is None else "run.sqlite"
     assert fault in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("config", [None, {"seed": 42}, [], {"protocol": 3}])
+def test_a_run_that_does_not_tell_what_it_is_to_do_is_a_row_of_blanks(
+    config: object, write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write(tmp_path / "run", config=config))]) == 0
+    assert any(line.startswith("run unfinished – – –") for line in said(capsys))
 
 
 def test_a_path_without_a_run_is_refused(
