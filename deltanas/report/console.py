@@ -43,6 +43,7 @@ class CycleProgress:
         self._asked, self._done = asked, Work()
         self._finished: list[CycleSummary] = []
         self._in_hand: Stage | None = None
+        self._began, self._made = 0.0, 0  # the stage in hand: its time, and steps since
         self._progress = bars(console, clock(console))
         self._cycles = self._progress.add_task("search, cycles", total=asked.cycles)
         self._stage = self._progress.add_task("", total=None, visible=False)
@@ -64,16 +65,20 @@ class CycleProgress:
 
         It has `total` steps, where that is known, and `done` of them were made before.
         """
-        self._in_hand = stage
+        self._in_hand, self._began, self._made = stage, time.monotonic(), 0
         self._progress.reset(self._stage, total=total, description=title, visible=True)
         if stage is Stage.confirm and total is not None:
             self._asked = replace(self._asked, confirm=total)
-        self.advance(done)
+        self._book(done)
         if stage in (Stage.confirm, Stage.study) and total and not self._console.is_terminal:
             self.say(f"{title}: {total - done} networks to train{self._left()}")
 
     def advance(self, steps: int = 1) -> None:
         """Show that some steps of the stage are done."""
+        self._made += steps
+        self._book(steps)
+
+    def _book(self, steps: int) -> None:
         self._progress.advance(self._stage, steps)
         if self._in_hand is Stage.confirm:
             self._done = replace(self._done, confirm=self._done.confirm + steps)
@@ -101,13 +106,24 @@ class CycleProgress:
         say(self._console, text)
 
     def _estimate(self) -> None:
-        left = seconds_left(self._asked, self._done, self._finished)
+        left = self._seconds_left()
         ends = None if left is None else time.monotonic() + left
         self._progress.update(self._cycles, ends=ends)
 
+    def _seconds_left(self) -> float | None:
+        """Return an estimate: by the stage in hand where it tells, else by the last cycles."""
+        asked, done = self._asked, self._done
+        if self._in_hand not in (Stage.confirm, Stage.study) or not self._made:
+            return seconds_left(asked, done, self._finished)
+        step = (time.monotonic() - self._began) / self._made
+        if self._in_hand is Stage.study:
+            return step * (asked.study - done.study)
+        after = seconds_left(asked, replace(done, confirm=asked.confirm), self._finished)
+        return step * (asked.confirm - done.confirm) + (after or 0.0)
+
     def _left(self) -> str:
         """Return `; about 3 min left`, or nothing where that is not known or it is the end."""
-        left = seconds_left(self._asked, self._done, self._finished)
+        left = self._seconds_left()
         return f"; {about(left)} left" if left else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deltanas.records import CycleSummary, Purpose, Run, Stage
@@ -40,6 +40,23 @@ def asked_of(settings: Mapping[str, Any]) -> Work:
         study=protocol["finalists"] + protocol.get("finalist_repeats", 0),
         epochs=protocol["finalist_epochs"],
     )
+
+
+def asked_in(run: Run) -> Work:
+    """Return what a run is to do; what it confirms exactly, once it has chosen that.
+
+    Errors as in `asked_of`.
+    """
+    settings: Any = run.meta.get("config")
+    asked, chosen = asked_of(settings), run.meta.get("confirm")
+    if not chosen:
+        return asked
+    rows = {row.attempt_id: row for row in run.attempts}
+    sample = [rows[name] for name in chosen["sample"]]
+    networks = {(row.dataset, name) for row in sample for name in (row.attempt_id, row.parent_id)}
+    networks |= {(rows[name].dataset, name) for name in chosen["best"]}
+    networks |= {(dataset, name) for dataset, name in chosen["baselines"]}
+    return replace(asked, confirm=len(networks) * settings["confirm"]["seeds"])
 
 
 def done_in(run: Run) -> Work:

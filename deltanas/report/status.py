@@ -12,7 +12,7 @@ from deltanas.records import Attempt, FinishedRun, LostRun, Run, Stage, State
 from deltanas.report.confirmation import Confirmation, confirmation
 from deltanas.report.formats import about, duration, percent, points
 from deltanas.report.metrics import first_attempts, is_valid, ratio
-from deltanas.report.remaining import Work, asked_of, done_in, seconds_left
+from deltanas.report.remaining import Work, asked_in, done_in, seconds_left
 from deltanas.report.tables import print_table
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def status_of(run: Run) -> Status | None:
     """Return how far a run is; None where its file does not tell what it was to do."""
     settings: Any = run.meta.get("config")
     try:
-        asked = asked_of(settings)
+        asked = asked_in(run)
     except (KeyError, TypeError, AttributeError):  # none yet, or not of our making
         return None
     done = done_in(run)
@@ -156,13 +156,13 @@ def _figures(seen: Seen, status: Status) -> list[tuple[str, str]]:
         ("Improved", f"{status.improved} beat their parent under the run's one seed"),
         ("Best", _best(best) if best else "none yet"),
     ]
-    if done.confirm:
+    if done.confirm and done.confirm < asked.confirm:
+        rows.append(("Confirmed", f"{done.confirm} of {asked.confirm} epochs so far"))
+    elif done.confirm:
         confirmed = f"{found.improved} of {found.n} beat their parent under every fresh seed"
-        if done.confirm < asked.confirm and not done.study and seen.state != "finished":
-            confirmed += f", so far; {done.confirm} of at most {asked.confirm} epochs"
+        if found.best_accuracy is not None:
+            confirmed += f"; best {percent(found.best_accuracy)}, test split"
         rows.append(("Confirmed", confirmed))
-    if found.best_accuracy is not None:
-        rows.append(("", f"best {percent(found.best_accuracy)}, test split"))
     if done.study:
         rows.append(("Study", f"{done.study} of {asked.study} finalists"))
     spent = (f"{stage} {duration(spent)}" for stage, spent in status.seconds.items() if spent)

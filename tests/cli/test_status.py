@@ -24,10 +24,11 @@ Fill = Callable[[RunStore], None]
 def write(fill: Fill) -> Callable[..., Path]:
     """Return a function that writes a run of two of three cycles, its study begun."""
 
-    def do(directory: Path, **meta: object) -> Path:
+    def do(directory: Path, seeds: int = 2, **meta: object) -> Path:
         directory.mkdir(parents=True)
         config = asdict(Config())
         config["protocol"] |= {"cycles": 3, "candidates": 4}
+        config["confirm"]["seeds"] = seeds
         config["llm"]["name"], config["dataset"]["name"] = "tiny", "digits"
         with RunStore(directory / "run.sqlite") as store:
             fill(store)
@@ -57,7 +58,10 @@ def test_a_run_that_broke_off_is_shown_with_what_goes_on_with_it(
     assert "Distinct 4" in lines
     assert "Improved 3 beat their parent under the run's one seed" in lines
     assert "Best 75.0 % validation accuracy, c01-s000, +12.5 pp over plain-a" in lines
-    assert "Confirmed 1 of 2 beat their parent under every fresh seed" in lines
+    assert (
+        "Confirmed 1 of 2 beat their parent under every fresh seed; best 68.8 %, test split"
+        in lines
+    )
     assert "Study 5 of 8 finalists" in lines
     assert any("generate 4.0 s" in line for line in lines)
     # 13.75 s for 4 attempts, and 3 finalists of 50 epochs at 0.4 s
@@ -65,6 +69,14 @@ def test_a_run_that_broke_off_is_shown_with_what_goes_on_with_it(
     words = shlex.split(lines[-1])
     assert f"resume={directory}" in words
     assert {path: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_what_is_not_confirmed_to_the_end_claims_nothing(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write(tmp_path / "run", seeds=3))]) == 0
+    # two of the sample with one parent, and one more among the best
+    assert "Confirmed 8 of 12 epochs so far" in said(capsys)
 
 
 def test_a_sweep_is_a_table_that_knows_of_jobs_to_come(

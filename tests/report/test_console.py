@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from deltanas.records import CycleSummary, Stage, Summary
@@ -59,24 +60,31 @@ def test_on_a_terminal_the_stage_and_its_steps_are_shown(cycles: list[CycleSumma
     assert "0/3" in text.getvalue()
 
 
-ASKED = Work(cycles=3, attempts=12, confirm=40, study=2, epochs=50)
+ASKED = Work(cycles=3, attempts=12, confirm=40, study=3, epochs=50)
 
 
-def test_every_line_says_how_much_time_is_left(cycles: list[CycleSummary]) -> None:
+def test_every_line_says_how_much_time_is_left(
+    cycles: list[CycleSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("deltanas.report.console.time.monotonic", lambda: now[0])
     console, text = _plain()
     with CycleProgress(console, ASKED) as progress:
         progress.end_cycle(cycles[0], recalled=True)
         progress.end_cycle(cycles[1])
         progress.begin(Stage.confirm, "confirm", 8)
         progress.advance(8)
-        progress.begin(Stage.study, "study: finalists", 2, 1)
+        progress.begin(Stage.study, "study: finalists", 3, 1)
+        now[0] = 50.0
         progress.advance()
+        progress.say(f"half of it{progress._left()}")
     lines = text.getvalue().splitlines()
     assert "left" not in lines[0]
     # 13.75 s a cycle of 4 attempts; 1 s of evaluation for 5 valid in 2 cycles, so 0.4 s an epoch
-    assert lines[1].endswith("; about 70 s left")
-    assert lines[2] == "confirm: 8 networks to train; about 55 s left"
-    assert lines[3] == "study: finalists: 1 networks to train; about 35 s left"
+    assert lines[1].endswith("; about 90 s left")
+    assert lines[2] == "confirm: 8 networks to train; about 75 s left"
+    assert lines[3] == "study: finalists: 2 networks to train; about 55 s left"
+    assert lines[4] == "half of it; about 50 s left"  # by its own pace
 
 
 def test_on_a_terminal_the_time_that_is_left_stands_beside_the_bars(
