@@ -122,6 +122,14 @@ def test_installed_replay_program_shows_help(installed: Path, tmp_path: Path) ->
     assert "--study" in run(installed / "deltanas-replay", "--help", cwd=tmp_path)
 
 
+def test_installed_status_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "--watch" in run(installed / "deltanas-status", "--help", cwd=tmp_path)
+
+
+def test_installed_dashboard_program_shows_help(installed: Path, tmp_path: Path) -> None:
+    assert "push" in run(installed / "deltanas-dashboard", "--help", cwd=tmp_path)
+
+
 def test_constraints_satisfy_every_range() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]

@@ -91,7 +91,9 @@ def test_more_images_leave_the_test_part_its_images(tmp_path: Path, cache: Path)
 
     before = test_files()
     load(root)
-    draw(root, 25)
+    for name in "ab":
+        for number in range(5):  # names that sort before the others
+            Image.new("L", SIZE).save(root / name / f"!{number}.png")
     assert len(test_files() & before) >= 6  # of 8
     load(root)
     assert len(list(cache.iterdir())) == 2  # decoded anew
@@ -154,7 +156,7 @@ def test_classes_that_only_the_test_part_has_are_named(tmp_path: Path) -> None:
 
 def test_links_are_followed(tmp_path: Path) -> None:
     draw(tmp_path / "elsewhere")
-    (tmp_path / "own").mkdir()
     for name in "ab":
-        (tmp_path / "own" / name).symlink_to(tmp_path / "elsewhere" / name)
+        (tmp_path / "own" / name).mkdir(parents=True)
+        (tmp_path / "own" / name / "linked").symlink_to(tmp_path / "elsewhere" / name)
     assert counts(load(tmp_path / "own")) == [[7, 7], [1, 1], [2, 2]]
