@@ -22,19 +22,9 @@ if TYPE_CHECKING:
 
 NAME_LENGTH, TAG_LENGTH = 128, 64  # characters that W&B takes; it refuses longer tags
 CANDIDATE_COLUMNS = (
-    "attempt_id",
-    "cycle",
-    "parent_id",
-    "verdict",
-    "proxy_accuracy",
-    "first_epoch_accuracy",
-    "gain",
-    "delta_lines",
-    "admitted",
-    "reason",
-    "delta",
+    *("attempt_id", "cycle", "parent_id", "verdict", "proxy_accuracy", "first_epoch_accuracy"),
+    *("gain", "delta_lines", "admitted", "reason", "delta"),
 )
-
 _OF_THE_BEST = ("attempt_id", "parent_id", "dataset", "proxy_accuracy", "first_epoch_accuracy")
 
 
