@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import sqlite3
@@ -263,6 +265,10 @@ def make_older(file: Path, script: str = VERSION_5) -> None:
 
 
 VOID = {"meta", "br", "img", "link", "input"}
+POLICY = re.compile(
+    r"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    r"(?:; script-src '([^' ]+)')?\""
+)
 
 
 class Balance(HTMLParser):
@@ -290,14 +296,19 @@ class Balance(HTMLParser):
 
 @pytest.fixture(scope="session")
 def check_page() -> Callable[[str], None]:
-    """Return a check that a page is well formed, small, and loads nothing."""
+    """Return a check that a page is well formed, small, loads nothing and runs its own script."""
 
     def check(page: str) -> None:
+        (allowed,) = POLICY.findall(page)
+        scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+        digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+        hashes = [f"sha256-{base64.b64encode(digest).decode()}" for digest in digests]
+        assert hashes == ([allowed] if allowed else [])
         parser = Balance()
         parser.feed(page)
         parser.close()
         assert parser.open == []
-        assert not parser.seen & {"script", "link", "img", "iframe", "object", "embed", "base"}
+        assert not parser.seen & {"link", "img", "iframe", "object", "embed", "base"}
         assert not parser.attributes & {"src", "onload", "onclick", "onerror", "srcset"}
         assert "http://" not in page
         assert "https://" not in page

@@ -51,17 +51,18 @@ class Drawing:
 
 
 @contextmanager
-def drawing(name: str, label: str, height: float = 3.0) -> Iterator[Drawing]:
-    """Open a drawing 5.6 inches wide and `height` inches high; the same data give the same text.
+def drawing(name: str, label: str, height: float = 2.9, width: float = 4.6) -> Iterator[Drawing]:
+    """Open a drawing of a size in inches; the same data give the same text.
 
-    `name` keeps the ids of several drawings on one page apart; `label` tells screen readers
-    what the drawing shows.
+    The page shows 4.6 inches at 340 to 520 pixels: its text is 10 to 15 pixels high, on a
+    telephone too. `name` keeps the ids of several drawings on one page apart; `label` tells
+    screen readers what the drawing shows.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.6, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
         picture = Drawing(axes)
         yield picture

@@ -15,6 +15,13 @@ from deltanas.report.comparison.cells import Cell, Table
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import common, labels
 from deltanas.report.comparison.groups import Group
+from deltanas.report.comparison.paired import (
+    MEASURES,
+    Pairing,
+    findings,
+    paired_table,
+    pairings,
+)
 from deltanas.report.comparison.paper import caveats
 from deltanas.report.comparison.tables import tables
 from deltanas.report.console import say
@@ -44,7 +51,15 @@ def comparison_page(groups: Sequence[Group], lost: Sequence[LostRun], folder: Pa
 
 def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> dict[str, object]:
     keys = [group.key for group in groups]
+    paired = pairings(groups)
+    contents = [("found", "What was found"), ("lost", "Runs without figures")][: 1 + bool(lost)]
+    if groups:
+        contents += [("groups", "Groups"), ("cycles", "Over the cycles"), ("runs", "Runs")]
     return {
+        "contents": contents,
+        "findings": findings(groups, paired),
+        "paired": paired_table(paired),
+        "difference_plot": _difference_plot(paired),
         "facts": {
             "finished runs": sum(len(group.runs) + len(group.repeats) for group in groups),
             "groups": len(groups),
@@ -59,6 +74,17 @@ def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> 
         "runs": _listed(groups, folder),
         "lost": [(run, _place(run.directory, folder)) for run in lost],
     }
+
+
+def _difference_plot(paired: Sequence[Pairing]) -> Plot:
+    measured = [m for m in MEASURES if any(pairing.differences[m.key] for pairing in paired)]
+    title = measured[0].sentence if measured else ""
+    return Plot(
+        title=f"Difference in the {title}",
+        svg=plots.differences_plot(paired, measured[0].key) if measured else None,
+        caption="Percentage points against the reference, paired over seeds; the bar is Student's"
+        " 95 % interval.",
+    )
 
 
 def _group_plots(groups: Sequence[Group]) -> list[Plot]:
@@ -123,17 +149,37 @@ def _place(directory: Path, folder: Path) -> str:
 
 
 def _link(run: FinishedRun, folder: Path) -> str:
+    """Return the way from the folder of the page to the run's, as both were named.
+
+    A browser takes `..` away from names as they are, not from where symbolic links lead: across
+    such a link the way starts at the root.
+    """
     report = run.directory / "report.html"
     if not report.is_file():
         return ""
-    return quote(Path(os.path.relpath(report.resolve(), folder.resolve())).as_posix())
+    way = os.path.relpath(report.absolute(), folder.absolute())
+    if (folder.absolute() / way).exists() and not _leaves(folder, way):
+        return quote(Path(way).as_posix())
+    return report.absolute().as_uri()
+
+
+def _leaves(folder: Path, way: str) -> bool:
+    """Tell whether a way with `..` in it crosses a symbolic link."""
+    return ".." in Path(way).parts and folder.absolute() != folder.resolve()
 
 
 def print_comparison(groups: Sequence[Group], lost: Sequence[LostRun], console: Console) -> None:
-    """Print the tables, what keeps the paper's figures apart, and the runs without figures."""
+    """Print what was found, the tables, what keeps the paper's apart, and runs without figures."""
     from rich.text import Text
 
-    for table in [*(tables(groups) if groups else []), *cross_tables(groups)]:
+    paired = pairings(groups)
+    for sentence in findings(groups, paired):
+        console.print(Text(sentence))
+    for table in [
+        *paired_table(paired),
+        *(tables(groups) if groups else []),
+        *cross_tables(groups),
+    ]:
         console.print(Text(f"\n{table.title}", style="bold"))
         console.print(Text(table.caption, style="dim"))
         print_table(_rich(table), console)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deltanas.records import CycleSummary
 from deltanas.report.comparison.grouping import CONTROL, labels
 from deltanas.report.comparison.groups import Group
+from deltanas.report.comparison.paired import Pairing
 from deltanas.report.comparison.paper import paper_row
 from deltanas.report.metrics import ratio
 from deltanas.report.svg import INK, A, B, C, drawing
@@ -17,6 +18,7 @@ from deltanas.report.svg import INK, A, B, C, drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+WIDTH = 5.6  # inches: names of groups stand beside the bars
 CURVES = 9  # lines of one plot: three colours, three strokes
 _STROKES = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 _LABEL = 34  # characters of a group's name beside its bar
@@ -28,7 +30,7 @@ def valid_rates_plot(groups: Sequence[Group]) -> str | None:
     """Draw every group's pooled valid rate with its Wilson interval, its seeds, and the paper."""
     if not any(group.attempted for group in groups):
         return None
-    with drawing("valid-rates", "Valid rate of every group", _height(groups)) as picture:
+    with drawing("valid-rates", "Valid rate of every group", _height(groups), WIDTH) as picture:
         axes = picture.axes
         for y, group in enumerate(groups):
             low, high = group.valid_interval
@@ -47,7 +49,9 @@ def accuracies_plot(groups: Sequence[Group]) -> str | None:
     """Draw every group's mean first-epoch accuracy, over seeds, with its seeds and its best."""
     if all(group.best_accuracy is None for group in groups):
         return None
-    with drawing("accuracies", "First-epoch accuracy of every group", _height(groups)) as picture:
+    with drawing(
+        "accuracies", "First-epoch accuracy of every group", _height(groups), WIDTH
+    ) as picture:
         axes = picture.axes
         for y, group in enumerate(groups):
             spread = group.spread("mean_first_epoch_accuracy")
@@ -59,6 +63,38 @@ def accuracies_plot(groups: Sequence[Group]) -> str | None:
             _mark(axes, group.best_accuracy, y, C, "^", "best of all seeds")
         _by_group(axes, groups, "first-epoch accuracy, %")
     return picture.svg
+
+
+def differences_plot(paired: Sequence[Pairing], key: str) -> str | None:
+    """Draw one figure of every group less its reference, with Student's interval."""
+    rows = [(pairing, pairing.differences[key]) for pairing in paired]
+    measured = [(pairing, found) for pairing, found in rows if found is not None]
+    if not measured:
+        return None
+    height = 1.0 + 0.34 * len(measured)
+    with drawing("differences", "Paired differences with intervals", height, WIDTH) as picture:
+        axes = picture.axes
+        for y, (_, found) in enumerate(measured):
+            if found.low is not None and found.high is not None:
+                axes.hlines(y, 100 * found.low, 100 * found.high, color=A, linewidth=2.2)
+            axes.scatter([100 * found.mean], [y], s=36, color=A, zorder=3)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_yticks(range(len(measured)), short([pairing.name for pairing, _ in measured]))
+        axes.set_ylim(len(measured) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
+        axes.set_xlabel("percentage points against the reference")
+    return picture.svg
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Return names that fit beside a bar; where that made two alike, they keep their ends."""
+    cut = [name if len(name) <= _LABEL else name[: _LABEL - 1] + "…" for name in names]
+    half = _LABEL // 2
+    return [
+        f"{name[: half - 1]}…{name[-half:]}" if cut.count(one) > 1 and one != name else one
+        for name, one in zip(names, cut, strict=True)
+    ]
 
 
 def panels(groups: Sequence[Group]) -> list[list[Group]]:
@@ -104,7 +140,7 @@ def _curves(groups: Sequence[Group], measure: Measure, name: str, unit: str) -> 
     if not any(lines):
         return None
     rows = -(-len(shown) // 3)
-    with drawing(name, f"{unit} by cycle", 3.0 + 0.2 * rows) as picture:
+    with drawing(name, f"{unit} by cycle", 3.0 + 0.2 * rows, WIDTH) as picture:
         axes = picture.axes
         for i, (label, line) in enumerate(zip(labels([g.key for g in shown]), lines, strict=True)):
             if not line:
@@ -169,11 +205,7 @@ def _mark(axes: Axes, value: float | None, y: int, colour: str, marker: str, lab
 
 
 def _by_group(axes: Axes, groups: Sequence[Group], unit: str) -> None:
-    names = [
-        name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
-        for name in labels([group.key for group in groups])
-    ]
-    axes.set_yticks(range(len(groups)), names)
+    axes.set_yticks(range(len(groups)), short(labels([group.key for group in groups])))
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")

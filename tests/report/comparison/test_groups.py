@@ -17,9 +17,10 @@ from deltanas.report.comparison.grouping import (
     reductions,
     whole_networks,
 )
-from deltanas.report.comparison.groups import Group, spread
+from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.tables import tables
 from deltanas.report.metrics import wilson_interval
+from deltanas.report.spreads import spread
 
 MakeRun = Callable[..., FinishedRun]
 
@@ -136,7 +137,7 @@ def test_names_say_only_what_tells_groups_apart(make_run: MakeRun) -> None:
         ]
     )
     keys = [group.key for group in groups]
-    assert labels(keys) == ["none", "no_lora", "random_edit"]
+    assert labels(keys) == ["no ablation", "no_lora", "random_edit"]
     assert common(keys)["llm"] == "tiny"
     assert "ablation" not in common(keys)
 
