@@ -7,8 +7,9 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from deltanas.records import (
     Baseline,
     CycleSummary,
     Finalist,
+    FinishedRun,
     Origin,
     Purpose,
     Recipe,
@@ -245,6 +247,23 @@ def write_run(summary: Summary) -> Callable[..., Path]:
         return directory
 
     return write
+
+
+@pytest.fixture
+def make_run(summary: Summary) -> Callable[..., FinishedRun]:
+    """Return a factory: `make_run(seed, settings, **figures)`."""
+
+    def make(
+        seed: int = 1, settings: Mapping[str, str] | None = None, **figures: object
+    ) -> FinishedRun:
+        return FinishedRun(
+            directory=Path(f"run-{seed}"),
+            summary=replace(summary, seed=seed, **figures),
+            settings=settings or {},
+            cycles=(),
+        )
+
+    return make
 
 
 VERSION_5 = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from deltanas.records import CycleSummary
@@ -18,10 +19,9 @@ from deltanas.report.svg import INK, A, B, C, drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 5.6  # inches: names of groups stand beside the bars
 CURVES = 9  # lines of one plot: three colours, three strokes
 _STROKES = ("solid", (0, (4, 2)), (0, (1, 1.5)))
-_LABEL = 34  # characters of a group's name beside its bar
+_LABEL = 40  # characters of a group's name beside its bar
 
 Measure = Callable[[CycleSummary], float | None]
 
@@ -30,7 +30,7 @@ def valid_rates_plot(groups: Sequence[Group]) -> str | None:
     """Draw every group's pooled valid rate with its Wilson interval, its seeds, and the paper."""
     if not any(group.attempted for group in groups):
         return None
-    with drawing("valid-rates", "Valid rate of every group", _height(groups), WIDTH) as picture:
+    with drawing("valid-rates", "Valid rate of every group", _height(groups)) as picture:
         axes = picture.axes
         for y, group in enumerate(groups):
             low, high = group.valid_interval
@@ -49,9 +49,7 @@ def accuracies_plot(groups: Sequence[Group]) -> str | None:
     """Draw every group's mean first-epoch accuracy, over seeds, with its seeds and its best."""
     if all(group.best_accuracy is None for group in groups):
         return None
-    with drawing(
-        "accuracies", "First-epoch accuracy of every group", _height(groups), WIDTH
-    ) as picture:
+    with drawing("accuracies", "First-epoch accuracy of every group", _height(groups)) as picture:
         axes = picture.axes
         for y, group in enumerate(groups):
             spread = group.spread("mean_first_epoch_accuracy")
@@ -71,8 +69,8 @@ def differences_plot(paired: Sequence[Pairing], key: str) -> str | None:
     measured = [(pairing, found) for pairing, found in rows if found is not None]
     if not measured:
         return None
-    height = 1.0 + 0.34 * len(measured)
-    with drawing("differences", "Paired differences with intervals", height, WIDTH) as picture:
+    height = 1.0 + 0.42 * len(measured)
+    with drawing("differences", "Paired differences with intervals", height) as picture:
         axes = picture.axes
         for y, (_, found) in enumerate(measured):
             if found.low is not None and found.high is not None:
@@ -88,13 +86,17 @@ def differences_plot(paired: Sequence[Pairing], key: str) -> str | None:
 
 
 def short(names: Sequence[str]) -> list[str]:
-    """Return names that fit beside a bar; where that made two alike, they keep their ends."""
-    cut = [name if len(name) <= _LABEL else name[: _LABEL - 1] + "…" for name in names]
+    """Return names in two lines beside a bar; where that made two alike, they keep their ends."""
+    cut = [_cut(name, name[: _LABEL - 1] + "…") for name in names]
     half = _LABEL // 2
     return [
-        f"{name[: half - 1]}…{name[-half:]}" if cut.count(one) > 1 and one != name else one
+        _cut(name, f"{name[: half - 1]}…{name[-half:]}") if cut.count(one) > 1 else one
         for name, one in zip(names, cut, strict=True)
     ]
+
+
+def _cut(name: str, shorter: str) -> str:
+    return "\n".join(wrap(name if len(name) <= _LABEL else shorter, _LABEL // 2))
 
 
 def panels(groups: Sequence[Group]) -> list[list[Group]]:
@@ -140,7 +142,7 @@ def _curves(groups: Sequence[Group], measure: Measure, name: str, unit: str) -> 
     if not any(lines):
         return None
     rows = -(-len(shown) // 3)
-    with drawing(name, f"{unit} by cycle", 3.0 + 0.2 * rows, WIDTH) as picture:
+    with drawing(name, f"{unit} by cycle", 3.0 + 0.2 * rows) as picture:
         axes = picture.axes
         for i, (label, line) in enumerate(zip(labels([g.key for g in shown]), lines, strict=True)):
             if not line:
@@ -187,7 +189,7 @@ def _frame_cycles(axes: Axes, unit: str) -> None:
 
 
 def _height(groups: Sequence[Group]) -> float:
-    return 1.2 + 0.32 * len(groups)  # inches
+    return 1.2 + 0.42 * len(groups)  # inches
 
 
 def _seeds(axes: Axes, group: Group, figure: str, y: int) -> None:
@@ -219,5 +221,5 @@ def _legend(axes: Axes) -> None:
     once = dict(zip(reversed(names), reversed(handles), strict=True))
     ordered = list(dict.fromkeys(names))
     axes.get_figure(root=True).legend(  # type: ignore[union-attr]
-        [once[name] for name in ordered], ordered, loc="outside upper left", frameon=False, ncols=3
+        [once[name] for name in ordered], ordered, loc="outside upper left", frameon=False, ncols=2
     )

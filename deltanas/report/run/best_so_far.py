@@ -98,11 +98,11 @@ def best_so_far_plot(found: BestSoFar | None) -> str | None:
                 where="post",
                 color=colour,
                 linewidth=2,
-                label=f"best so far{f', {writer}' if writer else ''}, one seed",
+                label=f"best so far{f', {writer}' if writer else ''}",
             )
         for height, colour, label in (
-            (found.reference, A, "best baseline, one seed"),
-            (found.fresh_reference, B, "best baseline, fresh seeds"),
+            (found.reference, A, "best baseline"),
+            (found.fresh_reference, B, "baseline, fresh seeds"),
         ):
             if height is not None:
                 stroke: Any = (0, (4, 3))

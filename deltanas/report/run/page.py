@@ -7,7 +7,7 @@ from typing import Any
 
 from deltanas.records import Attempt, CycleSummary, Finalist, Run, Summary, Verdict
 from deltanas.report.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
-from deltanas.report.formats import dotted
+from deltanas.report.formats import decimal, dotted
 from deltanas.report.headline import headline, stages
 from deltanas.report.metrics import is_valid
 from deltanas.report.pages import Plot, render
@@ -147,7 +147,6 @@ def _length_plots(attempts: Sequence[Attempt], summary: Summary) -> list[Plot]:
 
 
 def _study_plots(finalists: Sequence[Finalist], found: Fidelity) -> list[Plot]:
-    rho, n = found.pooled.rho, found.pooled.n
     return [
         Plot(
             title="Training curves of the finalists",
@@ -156,12 +155,23 @@ def _study_plots(finalists: Sequence[Finalist], found: Fidelity) -> list[Plot]:
             " the rest in a search.",
         ),
         Plot(
-            title="Final against proxy accuracy"
-            + (f": ρ = {rho:.2f}, n = {n}".replace("-", "−") if rho is not None else ""),
+            title="Final against proxy accuracy",
             svg=curves.fidelity_plot(finalists),
-            caption="Every dot is a finalist.",
+            caption=f"Every dot is a finalist. {_correlated(found)}",
         ),
     ]
+
+
+def _correlated(found: Fidelity) -> str:
+    """Say how the two go together, and how well they could."""
+    rho, ceiling = found.pooled, found.ceiling.rho
+    if rho.rho is None:
+        return f"Spearman's ρ needs at least 4 that differ; {rho.n} could be ranked."
+    told = (
+        f"Spearman's ρ is {decimal(rho.rho, 2)}, 95 % interval {decimal(rho.low, 2)} to"
+        f" {decimal(rho.high, 2)}, n = {rho.n}"
+    )
+    return f"{told}; the noise ceiling is {decimal(ceiling, 2)}." if ceiling else f"{told}."
 
 
 def _study_rows(found: Fidelity) -> list[tuple[str, Correlation]]:

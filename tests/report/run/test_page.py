@@ -121,7 +121,8 @@ def test_the_study_shows_every_dataset_and_the_noise_ceiling(
         ("two seeds, both fully trained", "1.000"),
     ]
     assert "would show ρ =\n1.00 (1.00 to 1.00) at" in page
-    assert "Final against proxy accuracy: ρ = 0.80, n = 8" in page
+    assert "ρ is 0.80, 95 % interval" in page
+    assert "n = 8; the noise ceiling is 1.00." in page
 
 
 def test_the_same_rows_give_the_same_page(store: RunStore, summary: Summary, page: str) -> None:
