@@ -25,6 +25,7 @@ from deltanas.records import (
     UserError,
     resume_line,
 )
+from deltanas.report.diffs import best_so_far
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
 from deltanas.search.summing import summary_of, unfinished
@@ -97,11 +98,14 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
     try:
         with RunStore(directory / STORE, read_only=True) as store:
             settings, cycles, finished = _settings(store), tuple(store.cycles()), _finished(store)
-    except (RunStoreError, sqlite3.Error):
-        settings, cycles, finished = {}, (), True  # the summary stands for itself
+            best = best_so_far(store.attempts())
+    except (RunStoreError, sqlite3.Error):  # the summary stands for itself
+        settings, cycles, finished, best = {}, (), True, ()
     if not finished:
         return _lost(directory, State.UNFINISHED, "it was interrupted")
-    return FinishedRun(directory=directory, summary=summary, settings=settings, cycles=cycles)
+    return FinishedRun(
+        directory=directory, summary=summary, settings=settings, cycles=cycles, best_so_far=best
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

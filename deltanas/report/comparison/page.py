@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deltanas.records import FinishedRun, LostRun
-from deltanas.report.comparison import plots
+from deltanas.report.comparison import curves, plots
 from deltanas.report.comparison.cells import Cell, Table
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import common, labels
@@ -59,7 +59,9 @@ def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> 
         "contents": contents,
         "findings": findings(groups, paired),
         "paired": paired_table(paired),
-        "difference_plot": _difference_plot(paired),
+        "found_plots": [
+            plot for plot in (_difference_plot(paired), *_best_plots(groups)) if plot.svg
+        ],
         "facts": {
             "finished runs": sum(len(group.runs) + len(group.repeats) for group in groups),
             "groups": len(groups),
@@ -87,6 +89,20 @@ def _difference_plot(paired: Sequence[Pairing]) -> Plot:
     )
 
 
+def _best_plots(groups: Sequence[Group]) -> list[Plot]:
+    panels = curves.panels(groups)
+    names = labels([members[0].key for members in panels]) if len(panels) > 1 else [""]
+    return [
+        Plot(
+            title=f"Best so far against attempts{f': {name}' if name else ''}",
+            svg=curves.best_curves(members, f"best-{i}"),
+            caption="Validation split after one epoch, on the seed of each search: the best of"
+            " many such figures is noise for a good part. Mean over seeds, and their range.",
+        )
+        for i, (name, members) in enumerate(zip(names, panels, strict=False))
+    ]
+
+
 def _group_plots(groups: Sequence[Group]) -> list[Plot]:
     return [
         Plot(
@@ -105,17 +121,17 @@ def _group_plots(groups: Sequence[Group]) -> list[Plot]:
 
 def _curves(groups: Sequence[Group]) -> list[list[Plot]]:
     """Return one pair of plots for each LLM, dataset, archive and protocol."""
-    panels = plots.panels(groups)
+    panels = curves.panels(groups)
     names = labels([members[0].key for members in panels]) if len(panels) > 1 else [""]
     found = []
     for i, (name, members) in enumerate(zip(names, panels, strict=False)):
         where = f": {name}" if name else ""
-        left_out = len(members) - plots.CURVES
+        left_out = len(members) - curves.CURVES
         rest = f" {left_out} more groups are left out." if left_out > 0 else ""
         caption = f"Mean over seeds by cycle; the band is the range of seeds.{rest}"
         valid, accuracy = (
-            plots.valid_curves(members, f"valid-{i}"),
-            plots.accuracy_curves(members, f"accuracy-{i}"),
+            curves.valid_curves(members, f"valid-{i}"),
+            curves.accuracy_curves(members, f"accuracy-{i}"),
         )
         found.append(
             [

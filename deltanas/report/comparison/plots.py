@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from statistics import fmean
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from deltanas.records import CycleSummary
-from deltanas.report.comparison.grouping import CONTROL, labels
+from deltanas.report.comparison.curves import legend
+from deltanas.report.comparison.grouping import labels
 from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.paired import Pairing
 from deltanas.report.comparison.paper import paper_row
-from deltanas.report.metrics import ratio
 from deltanas.report.svg import INK, A, B, C, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CURVES = 9  # lines of one plot: three colours, three strokes
-_STROKES = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 _LABEL = 40  # characters of a group's name beside its bar
-
-Measure = Callable[[CycleSummary], float | None]
 
 
 def valid_rates_plot(groups: Sequence[Group]) -> str | None:
@@ -99,95 +92,6 @@ def _cut(name: str, shorter: str) -> str:
     return "\n".join(wrap(name if len(name) <= _LABEL else shorter, _LABEL // 2))
 
 
-def panels(groups: Sequence[Group]) -> list[list[Group]]:
-    """Return which groups share a plot of curves: one LLM at one place, controls beside it."""
-    places: dict[object, list[Group]] = {}
-    for group in groups:
-        places.setdefault(replace(group.key, ablation="", variant=""), []).append(group)
-    found = []
-    for members in places.values():
-        key = members[0].key
-        where = (key.dataset, key.archive, key.protocol)
-        controls = [
-            group
-            for group in groups
-            if group.key.llm == CONTROL
-            and (group.key.dataset, group.key.archive, group.key.protocol) == where
-        ]
-        alone = all(group.key.llm == CONTROL for group in groups if _at(group, where))
-        if key.llm != CONTROL:
-            found.append([*members, *controls])
-        elif alone:
-            found.append(members)
-    return found
-
-
-def _at(group: Group, where: tuple[str, str, str]) -> bool:
-    return (group.key.dataset, group.key.archive, group.key.protocol) == where
-
-
-def valid_curves(groups: Sequence[Group], name: str) -> str | None:
-    """Draw the valid rate by cycle: the mean over seeds, and a band for their range."""
-    return _curves(groups, lambda c: ratio(c.valid, c.attempted), name, "valid, % of attempts")
-
-
-def accuracy_curves(groups: Sequence[Group], name: str) -> str | None:
-    """Draw the mean first-epoch accuracy by cycle: the mean over seeds, and their range."""
-    return _curves(groups, lambda c: c.mean_first_epoch_accuracy, name, "mean accuracy, %")
-
-
-def _curves(groups: Sequence[Group], measure: Measure, name: str, unit: str) -> str | None:
-    shown = groups[:CURVES]
-    lines = [_by_cycle(group, measure) for group in shown]
-    if not any(lines):
-        return None
-    rows = -(-len(shown) // 3)
-    with drawing(name, f"{unit} by cycle", 3.0 + 0.2 * rows) as picture:
-        axes = picture.axes
-        for i, (label, line) in enumerate(zip(labels([g.key for g in shown]), lines, strict=True)):
-            if not line:
-                continue
-            colour, stroke = (A, B, C)[i % 3], _STROKES[i // 3]
-            x, bands = list(line), list(line.values())
-            if any(len(values) > 1 for values in bands):
-                low, high = [min(values) for values in bands], [max(values) for values in bands]
-                axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-            means = [fmean(values) for values in bands]
-            axes.plot(
-                x,
-                means,
-                color=colour,
-                linestyle=stroke,
-                label=label,
-                linewidth=2,
-                marker="o",
-                ms=4,
-            )
-        _frame_cycles(axes, unit)
-    return picture.svg
-
-
-def _by_cycle(group: Group, measure: Measure) -> dict[int, list[float]]:
-    """Return the measured percentages of all seeds by cycle, in order."""
-    found: dict[int, list[float]] = {}
-    for run in group.runs:
-        for cycle in run.cycles:
-            value = measure(cycle)
-            if value is not None:
-                found.setdefault(cycle.cycle, []).append(100 * value)
-    return dict(sorted(found.items()))
-
-
-def _frame_cycles(axes: Axes, unit: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    axes.set_ylim(0, 103)
-    axes.set_xlabel("cycle")
-    axes.set_ylabel(unit)
-    _legend(axes)
-
-
 def _height(groups: Sequence[Group]) -> float:
     return 1.2 + 0.42 * len(groups)  # inches
 
@@ -212,14 +116,4 @@ def _by_group(axes: Axes, groups: Sequence[Group], unit: str) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     axes.set_xlabel(unit)
-    _legend(axes)
-
-
-def _legend(axes: Axes) -> None:
-    """Put every label once above the axes, from the left edge of the drawing."""
-    handles, names = axes.get_legend_handles_labels()
-    once = dict(zip(reversed(names), reversed(handles), strict=True))
-    ordered = list(dict.fromkeys(names))
-    axes.get_figure(root=True).legend(  # type: ignore[union-attr]
-        [once[name] for name in ordered], ordered, loc="outside upper left", frameon=False, ncols=2
-    )
+    legend(axes)

@@ -15,7 +15,7 @@ import pytest
 
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt, Baseline, Finalist, Run, Summary, Verdict
-from deltanas.report.diffs import best_attempts, diff_fragment, lineage
+from deltanas.report.diffs import best_attempts, best_so_far, diff_fragment, lineage
 from deltanas.report.metrics import run_summary
 from deltanas.report.run.funnel import funnel
 from deltanas.report.run.page import run_page
@@ -151,6 +151,12 @@ def test_a_run_that_broke_off_at_once_says_what_is_missing() -> None:
 
 def test_best_candidates_are_chosen_by_proxy_accuracy_only(attempts: list[Attempt]) -> None:
     assert [a.attempt_id for a in best_attempts(attempts)] == ["c01-s000", "c01-s003", "c00-s000"]
+
+
+def test_the_best_so_far_never_falls(attempts: list[Attempt]) -> None:
+    assert best_so_far(attempts) == (0.5, 0.5, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75)
+    assert best_so_far(attempts[1:3]) == (None, None)  # one that failed, one degenerate
+    assert best_so_far([attempts[0], replace(attempts[4], dataset="svhn")]) == ()
 
 
 def test_lineage_ends_at_the_archive_and_at_unknown_parents(
