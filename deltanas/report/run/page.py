@@ -25,9 +25,9 @@ REASON_LENGTH = 240  # characters of a reason that the table of verdicts shows
 SCRIPTS = tuple(f"run/{name}.js" for name in ("payload", "diff", "detail", "table"))
 CONTENTS = (
     ("found", "What was found"),
-    ("figures", "Figures"),
     ("lineage", "Lineage"),
     ("attempts", "Attempts"),
+    ("figures", "Figures"),
     ("cycles", "Cycles"),
     ("ends", "Where attempts end"),
     ("deltas", "Deltas"),
