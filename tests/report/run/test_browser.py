@@ -104,6 +104,7 @@ def test_rows_sort_by_a_click_on_their_head(browser: Browser, page: Path) -> Non
     assert browser.shown()[:2] == ["c00-s000", "c00-s001"]
     browser.click("#table th button", "gain")
     falling = browser.shown()
+    assert falling.index("c00-s002") == 4  # the least of the five that were measured
     browser.click("#table th button", "gain")
     assert browser.shown()[0] == "c00-s002"
     assert falling[-1] == browser.shown()[-1]  # what was not measured comes last either way
@@ -133,6 +134,8 @@ def test_a_row_opens_to_its_delta_and_code_and_copies_them(browser: Browser, pag
     assert browser.run("document.querySelector('.unified .added').textContent").endswith(
         "'<b>nine</b>'"
     )
+    places = "[...document.querySelectorAll('.unified tr')].at(-2).textContent"
+    assert browser.run(places) == "1314line_12 = 12"  # old number, new number, line
     assert browser.run("document.querySelectorAll('.t-b').length") == 1  # len, a builtin
     browser.click(".whole input")
     assert browser.run("document.querySelectorAll('.unified tr').length") == 32 + 1
@@ -161,6 +164,8 @@ def test_nothing_overflows_and_the_console_is_silent(
     browser.click("#table .open")
     browser.until("document.querySelector('.detail')")
     assert browser.run("document.documentElement.scrollWidth") == width
+    table = "document.querySelector('#attempts .wide')"
+    assert browser.run(f"{table}.scrollWidth <= {table}.clientWidth")
     narrow = (
         "[...document.querySelectorAll('td, dd, th')].filter(cell => cell.offsetParent"
         " && cell.textContent.trim().length > 3 && cell.clientWidth < 30).length"

@@ -46,5 +46,5 @@ def test_a_shared_network_costs_little() -> None:
 def test_colours_follow_the_syntax() -> None:
     texts = Texts()
     texts.add("def f(x): return 'a' + 1  # no", coloured=True)
-    texts.add("x" * (LONGEST + 1), coloured=True)
+    texts.add("return " + "x" * LONGEST, coloured=True)
     assert texts.packed()["masks"] == ["kkk f     kkkkkk sss   n  cccc", ""]
