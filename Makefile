@@ -9,7 +9,7 @@ ARGS   ?=
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help setup run lemur test test-slow test-all bench bench-gpu lint format type wheel constraints clean
+.PHONY: help setup run lemur browser test test-slow test-all bench bench-gpu lint format type wheel constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,17 @@ run: $(READY)  ## Run a search; ARGS="protocol.cycles=2 seed=7" overrides the co
 
 lemur: $(READY)  ## Fetch the LEMUR archive (103 MB) for archive=lemur
 	@$(BIN)/deltanas-lemur fetch $(ARGS)
+
+# Without it the tests of the report's page are skipped, and say so.
+browser:  ## Install Debian's Chromium for the tests of report.html, where that is allowed
+	@if command -v chromium > /dev/null && command -v chromedriver > /dev/null; then :; \
+	elif ! command -v apt-get > /dev/null || [ "$$(id -u)" != 0 ]; then \
+		echo "chromium and chromium-driver are not installed, and apt-get as root is not to be had"; \
+	else \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium chromium-driver > /dev/null; } \
+			|| echo "apt-get did not manage to install chromium and chromium-driver"; \
+	fi
 
 test: $(READY)  ## Run the quick tests; ARGS="-k novelty" is passed to pytest
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from deltanas.records import (
     Baseline,
     CycleSummary,
     Finalist,
+    FinishedRun,
     Origin,
     Purpose,
     Recipe,
@@ -245,6 +249,23 @@ def write_run(summary: Summary) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def make_run(summary: Summary) -> Callable[..., FinishedRun]:
+    """Return a factory: `make_run(seed, settings, **figures)`."""
+
+    def make(
+        seed: int = 1, settings: Mapping[str, str] | None = None, **figures: object
+    ) -> FinishedRun:
+        return FinishedRun(
+            directory=Path(f"run-{seed}"),
+            summary=replace(summary, seed=seed, **figures),
+            settings=settings or {},
+            cycles=(),
+        )
+
+    return make
+
+
 VERSION_5 = """
 DROP TABLE retrainings;
 ALTER TABLE attempts DROP COLUMN graph;
@@ -263,6 +284,10 @@ def make_older(file: Path, script: str = VERSION_5) -> None:
 
 
 VOID = {"meta", "br", "img", "link", "input"}
+POLICY = re.compile(
+    r"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    r"(?:; script-src '([^' ]+)')?\""
+)
 
 
 class Balance(HTMLParser):
@@ -290,14 +315,19 @@ class Balance(HTMLParser):
 
 @pytest.fixture(scope="session")
 def check_page() -> Callable[[str], None]:
-    """Return a check that a page is well formed, small, and loads nothing."""
+    """Return a check that a page is well formed, small, loads nothing and runs its own script."""
 
     def check(page: str) -> None:
+        (allowed,) = POLICY.findall(page)
+        scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+        digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+        hashes = [f"sha256-{base64.b64encode(digest).decode()}" for digest in digests]
+        assert hashes == ([allowed] if allowed else [])
         parser = Balance()
         parser.feed(page)
         parser.close()
         assert parser.open == []
-        assert not parser.seen & {"script", "link", "img", "iframe", "object", "embed", "base"}
+        assert not parser.seen & {"link", "img", "iframe", "object", "embed", "base"}
         assert not parser.attributes & {"src", "onload", "onclick", "onerror", "srcset"}
         assert "http://" not in page
         assert "https://" not in page

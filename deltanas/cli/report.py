@@ -1,6 +1,7 @@
-"""`deltanas-report`: hold any set of runs side by side, over seeds and beside the paper.
+"""`deltanas-report`: make a run's page anew, or hold any set of runs side by side.
 
-A path is a run directory, or a folder of run directories such as a multirun.
+A path is a run directory, or a folder of run directories such as a multirun. One run directory
+gets its report.html anew, from what its run.sqlite holds by now, finished or not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deltanas.cli.exits import ending
-from deltanas.cli.run_folders import find_runs, is_run, read_run
+from deltanas.cli.run_folders import find_runs, is_run, read_run, read_whole
 from deltanas.cli.terminal import PIPED_WIDTH, Terminal, terminal
 from deltanas.record.summary import write_text
 from deltanas.records import FinishedRun, LostRun
@@ -19,8 +20,9 @@ from deltanas.report.comparison.csv_file import comparison_csv
 from deltanas.report.comparison.grouping import group_runs
 from deltanas.report.comparison.page import comparison_page, print_comparison
 from deltanas.report.console import say
+from deltanas.report.run.page import run_page
 
-PAGE, FIGURES = "comparison.html", "comparison.csv"
+PAGE, FIGURES, REPORT = "comparison.html", "comparison.csv", "report.html"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         options = _parser().parse_args(arguments)
-        _compare(options.paths, options.output, terminal(piped_width=PIPED_WIDTH))
+        console = terminal(piped_width=PIPED_WIDTH)
+        if len(options.paths) == 1 and is_run(options.paths[0]):
+            _renew(options.paths[0], options.output, console)
+        else:
+            _compare(options.paths, options.output, console)
 
     return ending("deltanas-report", run)
 
@@ -41,9 +47,18 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help=f"where {PAGE} and {FIGURES} go (the first PATH if it is a folder of runs, else the"
-        " current folder)",
+        f" current folder), or {REPORT} of a single run (its directory)",
     )
     return parser
+
+
+def _renew(directory: Path, output: Path | None, console: Terminal) -> None:
+    """Write the page of one run; its other files stay as they are."""
+    run = read_whole(directory)
+    output = output or directory
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / REPORT, run_page(run.held, run.summary, run.note))
+    say(console, str(output / REPORT))
 
 
 def _compare(paths: Sequence[Path], output: Path | None, console: Terminal) -> None:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from deltanas.config.schema import Config
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.record.summary import SummaryError, read_summary
-from deltanas.records import FinishedRun, LostRun, State, UserError, resume_line
+from deltanas.records import (
+    FinishedRun,
+    LostRun,
+    Run,
+    State,
+    Summary,
+    UserError,
+    resume_line,
+)
+from deltanas.report.diffs import best_so_far
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
+from deltanas.search.summing import summary_of, unfinished
 
 STORE, SUMMARY, OVERRIDES = "run.sqlite", "summary.json", ".hydra/overrides.yaml"
 DEPTH = 3  # folders below a path in which runs are looked for: multirun/SWEEP/JOB has two
@@ -85,11 +98,49 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
     try:
         with RunStore(directory / STORE, read_only=True) as store:
             settings, cycles, finished = _settings(store), tuple(store.cycles()), _finished(store)
-    except (RunStoreError, sqlite3.Error):
-        settings, cycles, finished = {}, (), True  # the summary stands for itself
+            best = best_so_far(store.attempts())
+    except (RunStoreError, sqlite3.Error):  # the summary stands for itself
+        settings, cycles, finished, best = {}, (), True, ()
     if not finished:
         return _lost(directory, State.UNFINISHED, "it was interrupted")
-    return FinishedRun(directory=directory, summary=summary, settings=settings, cycles=cycles)
+    return FinishedRun(
+        directory=directory, summary=summary, settings=settings, cycles=cycles, best_so_far=best
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRun:
+    """Everything that a run's file holds, with the figures that it comes to by now."""
+
+    held: Run
+    summary: Summary
+    note: str  # a sentence on its state; empty for one that is finished
+
+
+def read_whole(directory: Path) -> WholeRun:
+    """Return all rows of a run, finished or not; one that is being written may be read.
+
+    Raises RunStoreError for a file that is missing or cannot be read, and RunFolderError for one
+    whose configuration is not there or is not known to this version.
+    """
+    with RunStore(directory / STORE, read_only=True) as store:
+        held, finished = store.read(), _finished(store)
+    settings = held.meta.get("config")
+    if settings is None:
+        raise RunFolderError(f"{directory} holds no configuration: the run ended before it began")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), settings)
+        config: Any = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise RunFolderError(
+            f"{directory} was made with settings that this version does not have: {error}"
+        ) from error
+    if is_being_written(directory / STORE):
+        note = "This run is being written: what follows is what there is so far."
+    else:
+        note = "" if finished else unfinished(directory)
+    summary = summary_of(config, held, held.meta.get("run_id") or directory.resolve().name)
+    return WholeRun(held=held, summary=summary, note=note)
 
 
 def _finished(store: RunStore) -> bool:

@@ -216,6 +216,9 @@ class FinishedRun:
     summary: Summary
     settings: Mapping[str, str]  # its configuration by dotted key; empty: not recorded
     cycles: tuple[CycleSummary, ...]  # empty: not recorded
+    # proxy accuracy of the best network after each attempt, None before the first that trained;
+    # empty: not recorded, or of several data sets
+    best_so_far: tuple[float | None, ...] = ()
 
 
 class State(StrEnum):

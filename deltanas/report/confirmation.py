@@ -23,6 +23,28 @@ class Confirmation:
     error_baselines: float | None = None  # the same of as many baselines
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """The best network of a data set beside its best baseline, on the test split.
+
+    Both were chosen by their mean validation accuracy; accuracies stand in the order of the seeds.
+    """
+
+    dataset: str
+    network_id: str
+    accuracies: tuple[float, ...]
+    baseline_id: str
+    baseline_accuracies: tuple[float, ...]
+
+    @property
+    def gains(self) -> list[float]:
+        """What the network is ahead of the baseline under each seed."""
+        return [
+            one - other
+            for one, other in zip(self.accuracies, self.baseline_accuracies, strict=True)
+        ]
+
+
 def confirmation(run: Run) -> Confirmation:
     """Return the figures of a run's confirm stage, mean over its data sets.
 
@@ -35,8 +57,7 @@ def confirmation(run: Run) -> Confirmation:
     rows = {row.attempt_id: row for row in run.attempts}
     gains = [paired_gains(rows[name], whole) for name in chosen.get("sample", ())]
     known = [each for each in gains if each is not None]
-    best = [(rows[name].dataset, name) for name in chosen.get("best", ())]
-    baselines = [(dataset, name) for dataset, name in chosen.get("baselines", ())]
+    best, baselines = _chosen(run)
     best_accuracy, error = _best_and_error(best, whole)
     baseline_accuracy, error_baselines = _best_and_error(baselines, whole)
     return Confirmation(
@@ -51,6 +72,45 @@ def confirmation(run: Run) -> Confirmation:
     )
 
 
+def leads(run: Run) -> list[Lead]:
+    """Return the best network of every data set; none where the stage is not at its end."""
+    whole = confirm_epochs(run)
+    found, references = (_trained(networks, whole) for networks in _chosen(run))
+    if not found or not references:
+        return []
+    pairs = [
+        (dataset, *_best(found[dataset]), *_best(references[dataset]))
+        for dataset in found
+        if dataset in references
+    ]
+    return [
+        Lead(
+            dataset=dataset,
+            network_id=name,
+            accuracies=tuple(_tests(again)),
+            baseline_id=reference,
+            baseline_accuracies=tuple(_tests(before)),
+        )
+        for dataset, name, again, reference, before in pairs
+    ]
+
+
+def fresh_gains(run: Run) -> dict[str, list[float]]:
+    """Return by attempt what it gained over its parent under each fresh seed of the stage.
+
+    Empty for an attempt that failed under one; those that were not trained again are left out.
+    """
+    whole = confirm_epochs(run)
+    gains = {row.attempt_id: paired_gains(row, whole) for row in run.attempts}
+    return {name: found for name, found in gains.items() if found is not None}
+
+
+def fresh_accuracies(run: Run) -> dict[Key, list[float]]:
+    """Return by data set and network its validation accuracy under each seed of the stage."""
+    found = {key: validation_accuracies(again) for key, again in confirm_epochs(run).items()}
+    return {key: accuracies for key, accuracies in found.items() if accuracies}
+
+
 def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
     """Return the epochs of every network that the confirm stage trained under all its seeds."""
     again: dict[Key, dict[int, Retraining]] = {}
@@ -58,7 +118,21 @@ def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
         if each.purpose is Purpose.CONFIRM:
             again.setdefault((each.dataset, each.network_id), {})[each.number] = each
     seeds = {number for found in again.values() for number in found}
-    return {key: list(found.values()) for key, found in again.items() if found.keys() == seeds}
+    return {
+        key: [found[number] for number in sorted(seeds)]
+        for key, found in again.items()
+        if found.keys() == seeds
+    }
+
+
+def _chosen(run: Run) -> tuple[list[Key], list[Key]]:
+    """Return the networks, and the baselines, that were chosen as the best."""
+    chosen = run.meta.get("confirm") or {}
+    rows = {row.attempt_id: row for row in run.attempts}
+    return (
+        [(rows[name].dataset, name) for name in chosen.get("best", ())],
+        [(dataset, name) for dataset, name in chosen.get("baselines", ())],
+    )
 
 
 def paired_gains(row: Attempt, again: Mapping[Key, Sequence[Retraining]]) -> list[float] | None:
@@ -84,17 +158,39 @@ def _best_and_error(
     networks: Sequence[Key], again: Mapping[Key, Sequence[Retraining]]
 ) -> tuple[float | None, float | None]:
     """Return the test accuracy of the best, and 1 less that of all, each a mean over data sets."""
-    best, errors = [], []
-    for dataset in dict.fromkeys(key[0] for key in networks):
-        found = [again[key] for key in networks if key[0] == dataset and key in again]
-        trained = [each for each in found if validation_accuracies(each)]
-        if len(found) < len([key for key in networks if key[0] == dataset]) or not trained:
-            return None, None  # the stage is not at its end
-        tests = [
-            fmean(one.test_accuracy for one in each if one.test_accuracy is not None)
-            for each in trained
-        ]
-        means = [fmean(validation_accuracies(each)) for each in trained]
-        best.append(tests[means.index(max(means))])
-        errors.append(1 - fmean(tests))
-    return (fmean(best), fmean(errors)) if best else (None, None)
+    trained = _trained(networks, again)
+    if not trained:
+        return None, None
+    best = [fmean(_tests(_best(found)[1])) for found in trained.values()]
+    errors = [
+        1 - fmean(fmean(_tests(each)) for each in found.values()) for found in trained.values()
+    ]
+    return fmean(best), fmean(errors)
+
+
+def _trained(
+    networks: Sequence[Key], again: Mapping[Key, Sequence[Retraining]]
+) -> dict[str, dict[str, Sequence[Retraining]]]:
+    """Return by data set the networks that trained under every seed, with these trainings.
+
+    Empty where one is missing, or where none of a data set trained: there is nothing to tell yet.
+    """
+    found: dict[str, dict[str, Sequence[Retraining]]] = {}
+    for dataset, name in networks:
+        trained = found.setdefault(dataset, {})
+        if (dataset, name) not in again:
+            return {}
+        if validation_accuracies(again[dataset, name]):
+            trained[name] = again[dataset, name]
+    return found if all(found.values()) else {}
+
+
+def _best(trained: Mapping[str, Sequence[Retraining]]) -> tuple[str, Sequence[Retraining]]:
+    """Return the network with the highest mean validation accuracy; of several the first."""
+    name = max(trained, key=lambda name: fmean(validation_accuracies(trained[name])))
+    return name, trained[name]
+
+
+def _tests(again: Iterable[Retraining]) -> list[float]:
+    """Return test accuracies by number of the seed."""
+    return [each.test_accuracy for each in again if each.test_accuracy is not None]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import accumulate
 
 from deltanas.records import Attempt
 from deltanas.report.metrics import is_valid
@@ -33,6 +35,20 @@ def best_attempts(attempts: Sequence[Attempt], limit: int = 5) -> list[Attempt]:
     ]
     ranked.sort(key=lambda pair: (-pair[0], pair[1].cycle, pair[1].slot))
     return [attempt for _, attempt in ranked[:limit]]
+
+
+def best_so_far(attempts: Sequence[Attempt]) -> tuple[float | None, ...]:
+    """Return the proxy accuracy of the best network after each attempt, None before the first.
+
+    Degenerate ones do not count. Empty for several data sets, whose accuracies do not compare.
+    """
+    if len({attempt.dataset for attempt in attempts}) > 1:
+        return ()
+    scores = [
+        -math.inf if a.proxy_accuracy is None or a.degenerate else a.proxy_accuracy
+        for a in attempts
+    ]
+    return tuple(None if best < 0 else best for best in accumulate(scores, max))
 
 
 def lineage(attempt: Attempt, parents: Mapping[str, str | None]) -> list[str]:

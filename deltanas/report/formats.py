@@ -32,8 +32,8 @@ def decimal(value: float | None, digits: int = 1) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with thin spaces between thousands: `12 345`."""
-    return NOT_MEASURED if value is None else f"{value:,.0f}".replace(",", "\u2009")
+    """Return a whole number with narrow spaces between thousands: `12 345`."""
+    return NOT_MEASURED if value is None else f"{value:,.0f}".replace(",", "\u202f")
 
 
 def duration(seconds: float | None) -> str:

@@ -7,10 +7,12 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,6 +25,7 @@ from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline, resume_line
 from deltanas.report.console import say
+from deltanas.search.machine import commit, machine
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +74,15 @@ def describe(store: RunStore, run_id: str, title: str, config: Any) -> None:
     store.set_meta("tracker_id", uuid.uuid4().hex)
     store.set_meta("config", config)
     store.set_meta("command", sys.argv[1:])
+    composed = HydraConfig.initialized()  # of a job in a sweep, the command holds those of all
+    store.set_meta("overrides", list(HydraConfig.get().overrides.task) if composed else None)
+    store.set_meta("began", now())
     store.set_meta("run_id", run_id)  # last: all of it is there where this is
+
+
+def now() -> str:
+    """Return date and time of day, in UTC and to the second."""
+    return datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def shown_as(store: RunStore) -> tuple[str, str]:
@@ -84,7 +95,7 @@ def shown_as(store: RunStore) -> tuple[str, str]:
 
 
 def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | None) -> None:
-    """Store what a run is made with: versions, jail, and LLM.
+    """Store what a run is made with: versions, jail, LLM, machine and commit.
 
     Where a run goes on with anything else, what is different is added to `resumed`, and what it
     began with stays.
@@ -93,6 +104,8 @@ def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | 
         "versions": {"python": platform.python_version()} | {n: version(n) for n in PACKAGES},
         "jail": asdict(executor.jailings()[0]),
         "llm": llm,
+        "machine": machine(),
+        "commit": commit(),
     }
     if store.meta("versions") is None:
         for key, value in found.items():

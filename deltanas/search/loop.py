@@ -8,13 +8,7 @@ from itertools import chain
 
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
-from deltanas.records import (
-    Attempt,
-    CycleSummary,
-    Proposal,
-    Slot,
-    Stage,
-)
+from deltanas.records import Attempt, CycleSummary, Proposal, Slot, Stage
 from deltanas.report.metrics import summarise_cycle
 from deltanas.search.asking import Asking
 from deltanas.search.candidates import Candidates

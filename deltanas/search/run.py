@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import SickMachineError
 from deltanas.record.summary import write_summary, write_text
-from deltanas.records import Stage, Summary, resume_line
+from deltanas.records import Summary, resume_line
 from deltanas.report.console import print_summary, say
-from deltanas.report.metrics import cycles_of, run_summary
+from deltanas.report.metrics import cycles_of
 from deltanas.report.run.page import run_page
+from deltanas.search.describing import now
 from deltanas.search.journal import is_begun
 from deltanas.search.opening import Opened, opened
 from deltanas.search.slots import SearchError
+from deltanas.search.summing import summary_of, unfinished
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +72,7 @@ def _search(
             run.search.stages.clock.take()  # what passed before counts as start
             began -= run.store.meta("wall_seconds") or 0.0
             interruption = _walk(run, began, console)
-            summary = _conclude(config, run, directory, console)
+            summary = _conclude(config, run, directory, console, whole=interruption is None)
             run.store.set_meta("finished", interruption is None)
         finally:
             run.tracker.finish(summary)
@@ -109,29 +111,19 @@ def _booked(run: Opened, key: str) -> Iterator[None]:
         run.store.add_seconds(key, math.fsum(run.search.stages.clock.take().values()))
 
 
-def _conclude(config: Config, run: Opened, directory: Path, console: Console) -> Summary:
-    """Write summary and report from what the store holds, show the rows, print the table."""
+def _conclude(
+    config: Config, run: Opened, directory: Path, console: Console, *, whole: bool
+) -> Summary:
+    """Write summary and report from what the store holds, show the rows, print the table.
+
+    `whole` tells whether the run went to its end.
+    """
+    run.store.set_meta("ended", now())
     held = run.store.read()
-    summary = run_summary(
-        held,
-        run_id=directory.name,
-        llm=config.writer(),
-        dataset=config.dataset.name,
-        archive=config.archive.name,
-        protocol=config.protocol.name,
-        ablation=config.ablation,
-        seed=config.seed,
-        wall_seconds=run.store.meta("wall_seconds"),
-        seconds={
-            Stage.start: run.store.meta("seconds_start"),
-            Stage.confirm: run.store.meta("seconds_confirm"),
-            Stage.study: run.store.meta("seconds_study"),
-        },
-        mends=config.repair.turns > 0,
-    )
+    summary = summary_of(config, held, directory.name)
     write_summary(directory / "summary.json", summary)
     report = directory / "report.html"
-    write_text(report, run_page(held, summary))
+    write_text(report, run_page(held, summary, "" if whole else unfinished(directory)))
     run.tracker.log_candidates(held.attempts)
     if config.tracker.curves:
         run.tracker.log_finalists(held.finalists)

@@ -13,7 +13,15 @@ import pytest
 
 from deltanas.cli.report import main
 from deltanas.record.store import RunStore
+from tests.run_fixtures import make_older
 
+SETTINGS = {
+    "llm": {"name": "tiny", "model": "embedded", "prompt": "edit", "full_prompt": "write"},
+    "tracker": {"name": "none"},
+    "dataset": {"name": "digits"},
+    "archive": {"name": "builtin"},
+    "protocol": {"name": "quick"},
+}
 WriteRun = Callable[..., Path]
 
 
@@ -71,7 +79,8 @@ def test_the_page_is_well_formed_and_loads_nothing(
     assert main([str(tmp_path / "sweep")]) == 0
     page = (tmp_path / "sweep/comparison.html").read_text(encoding="utf-8")
     check_page(page)
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5  # the best so far is one of them
+    assert "The best confirmed network stands at" in page
     assert 'href="1/report.html"' in page
     assert "paper: DeepSeek 7B" in page
     assert "six datasets" in page
@@ -84,15 +93,53 @@ def test_the_papers_row_is_in_the_csv(tmp_path: Path, write_run: WriteRun) -> No
     assert (paper["source"], paper["llm"], paper["valid"]) == ("paper", "mistral", "733")
 
 
-def test_a_single_run_is_compared_in_the_current_folder(
-    tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+def test_a_single_run_gets_its_page_anew(
+    tmp_path: Path,
+    fill: Callable[[RunStore], None],
+    capsys: pytest.CaptureFixture[str],
+    check_page: Callable[[str], None],
 ) -> None:
-    run = write_run(tmp_path / "run")
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
+    run = tmp_path / "a run"
+    run.mkdir()
+    with RunStore(run / "run.sqlite") as store:
+        fill(store)
+        store.set_meta("config", SETTINGS)
+        assert main([str(run), "--output", str(tmp_path / "elsewhere")]) == 0
+        page = (tmp_path / "elsewhere/report.html").read_text(encoding="utf-8")
+        assert "This run is being written" in page
+        store.set_meta("finished", False)
     assert main([str(run)]) == 0
-    names = sorted(path.name for path in (tmp_path / "here").iterdir())
-    assert names == ["comparison.csv", "comparison.html"]
+    assert capsys.readouterr().out.splitlines()[-1] == str(run / "report.html")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    check_page(page)
+    assert "This run is not finished: deltanas &#39;resume=" in page
+    assert not (run / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("UPDATE meta SET value = '99' WHERE key = 'schema_version'", "schema version 99"),
+        ("DROP TABLE attempts", "cannot be read: no such table: attempts"),
+        ("DELETE FROM meta WHERE key = 'config'", "the run ended before it began"),
+        ("UPDATE meta SET value = '{\"no\": 1}' WHERE key = 'config'", "does not have: Key 'no'"),
+    ],
+)
+def test_a_run_that_cannot_be_read_ends_in_one_message(
+    script: str,
+    message: str,
+    tmp_path: Path,
+    fill: Callable[[RunStore], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with RunStore(tmp_path / "run.sqlite") as store:
+        fill(store)
+    make_older(tmp_path / "run.sqlite", script)
+    assert main([str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_output_names_another_folder(tmp_path: Path, write_run: WriteRun) -> None:
@@ -147,9 +194,9 @@ def test_a_path_without_runs_ends_in_one_message(
 def test_an_output_that_cannot_be_written_ends_in_one_message(
     tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = write_run(tmp_path / "run")
+    run = write_run(tmp_path / "sweep/0")
     blocker = run / "summary.json"
-    assert main([str(run), "--output", str(blocker)]) == 2
+    assert main([str(tmp_path / "sweep"), "--output", str(blocker)]) == 2
     assert str(blocker) in capsys.readouterr().err
 
 

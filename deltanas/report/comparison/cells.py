@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deltanas.report.comparison.groups import Spread
+from deltanas.report.spreads import Spread
 
 BLANK = "–"  # stands for what was not measured
 Written = Callable[[float], str]

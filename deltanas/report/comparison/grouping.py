@@ -6,6 +6,7 @@ recorded setting too; what tells groups with the same five names apart is their 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import Any
@@ -108,8 +109,12 @@ def _variant(run: FinishedRun, differing: Sequence[str]) -> str:
 
 
 def _short(text: str) -> str:
+    """Return a value in one line; of a long one the beginning and a mark of the whole."""
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+    if len(line) <= _SHOWN:
+        return line
+    mark = f"{zlib.crc32(text.encode()):08x}"
+    return f"{line[: _SHOWN - len(mark) - 1]}…{mark}"
 
 
 def labels(keys: Sequence[GroupKey]) -> list[str]:
@@ -122,7 +127,8 @@ def labels(keys: Sequence[GroupKey]) -> list[str]:
     if not varying:
         return [f"{key.llm} · {key.ablation}" for key in keys]
     # a control without an LLM has one name for its LLM and its ablation
-    return [" · ".join(dict.fromkeys(row[i] for i in varying if row[i])) for row in names]
+    shown = [" · ".join(dict.fromkeys(row[i] for i in varying if row[i])) for row in names]
+    return ["no ablation" if name == NO_ABLATION else name for name in shown]
 
 
 def common(keys: Sequence[GroupKey]) -> dict[str, str]:

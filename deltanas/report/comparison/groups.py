@@ -7,12 +7,11 @@ more valid candidates does not weigh more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 from deltanas.records import FinishedRun
 from deltanas.report.metrics import mean, ratio, wilson_interval
+from deltanas.report.spreads import Spread, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +24,6 @@ class GroupKey:
     protocol: str
     ablation: str
     variant: str = ""  # other settings in which it differs from groups of the same names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """One figure over seeds."""
-
-    mean: float
-    smallest: float
-    largest: float
-    n: int  # seeds that measured it
-    low: float | None  # Student's 95 % interval of the mean; None where seeds do not differ
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,20 +105,3 @@ class Group:
         """Tokens that the LLM wrote for each attempt; None where it wrote none."""
         tokens = self.total("output_tokens")
         return tokens / self.attempted if tokens and self.attempted else None
-
-
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Return mean, range and Student's 95 % interval of the measured values; None without any."""
-    measured = [value for value in values if value is not None]
-    if not measured:
-        return None
-    n, centre = len(measured), fmean(measured)
-    low = high = None
-    if len(set(measured)) > 1:  # equal seeds would claim an interval of no width
-        from scipy.special import stdtrit
-
-        margin = float(stdtrit(n - 1, 0.975)) * stdev(measured) / math.sqrt(n)
-        low, high = centre - margin, centre + margin
-    return Spread(
-        mean=centre, smallest=min(measured), largest=max(measured), n=n, low=low, high=high
-    )

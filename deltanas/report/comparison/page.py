@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from deltanas.records import FinishedRun, LostRun
-from deltanas.report.comparison import plots
+from deltanas.report.comparison import curves, plots
 from deltanas.report.comparison.cells import Cell, Table
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import common, labels
 from deltanas.report.comparison.groups import Group
+from deltanas.report.comparison.paired import (
+    MEASURES,
+    Pairing,
+    findings,
+    paired_table,
+    pairings,
+)
 from deltanas.report.comparison.paper import caveats
 from deltanas.report.comparison.tables import tables
 from deltanas.report.console import say
@@ -44,7 +51,17 @@ def comparison_page(groups: Sequence[Group], lost: Sequence[LostRun], folder: Pa
 
 def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> dict[str, object]:
     keys = [group.key for group in groups]
+    paired = pairings(groups)
+    contents = [("found", "What was found"), ("lost", "Runs without figures")][: 1 + bool(lost)]
+    if groups:
+        contents += [("groups", "Groups"), ("cycles", "Over the cycles"), ("runs", "Runs")]
     return {
+        "contents": contents,
+        "findings": findings(groups, paired),
+        "paired": paired_table(paired),
+        "found_plots": [
+            plot for plot in (_difference_plot(paired), *_best_plots(groups)) if plot.svg
+        ],
         "facts": {
             "finished runs": sum(len(group.runs) + len(group.repeats) for group in groups),
             "groups": len(groups),
@@ -59,6 +76,31 @@ def _context(groups: Sequence[Group], lost: Sequence[LostRun], folder: Path) -> 
         "runs": _listed(groups, folder),
         "lost": [(run, _place(run.directory, folder)) for run in lost],
     }
+
+
+def _difference_plot(paired: Sequence[Pairing]) -> Plot:
+    measured = [m for m in MEASURES if any(pairing.differences[m.key] for pairing in paired)]
+    title = measured[0].sentence if measured else ""
+    return Plot(
+        title=f"Difference in the {title}",
+        svg=plots.differences_plot(paired, measured[0].key) if measured else None,
+        caption="Percentage points against the reference, paired over seeds; the bar is Student's"
+        " 95 % interval.",
+    )
+
+
+def _best_plots(groups: Sequence[Group]) -> list[Plot]:
+    panels = curves.panels(groups)
+    names = labels([members[0].key for members in panels]) if len(panels) > 1 else [""]
+    return [
+        Plot(
+            title=f"Best so far against attempts{f': {name}' if name else ''}",
+            svg=curves.best_curves(members, f"best-{i}"),
+            caption="Validation split after one epoch, on the seed of each search: the best of"
+            " many such figures is noise for a good part. Mean over seeds, and their range.",
+        )
+        for i, (name, members) in enumerate(zip(names, panels, strict=False))
+    ]
 
 
 def _group_plots(groups: Sequence[Group]) -> list[Plot]:
@@ -79,17 +121,17 @@ def _group_plots(groups: Sequence[Group]) -> list[Plot]:
 
 def _curves(groups: Sequence[Group]) -> list[list[Plot]]:
     """Return one pair of plots for each LLM, dataset, archive and protocol."""
-    panels = plots.panels(groups)
+    panels = curves.panels(groups)
     names = labels([members[0].key for members in panels]) if len(panels) > 1 else [""]
     found = []
     for i, (name, members) in enumerate(zip(names, panels, strict=False)):
         where = f": {name}" if name else ""
-        left_out = len(members) - plots.CURVES
+        left_out = len(members) - curves.CURVES
         rest = f" {left_out} more groups are left out." if left_out > 0 else ""
         caption = f"Mean over seeds by cycle; the band is the range of seeds.{rest}"
         valid, accuracy = (
-            plots.valid_curves(members, f"valid-{i}"),
-            plots.accuracy_curves(members, f"accuracy-{i}"),
+            curves.valid_curves(members, f"valid-{i}"),
+            curves.accuracy_curves(members, f"accuracy-{i}"),
         )
         found.append(
             [
@@ -123,17 +165,37 @@ def _place(directory: Path, folder: Path) -> str:
 
 
 def _link(run: FinishedRun, folder: Path) -> str:
+    """Return the way from the folder of the page to the run's, as both were named.
+
+    A browser takes `..` away from names as they are, not from where symbolic links lead: across
+    such a link the way starts at the root.
+    """
     report = run.directory / "report.html"
     if not report.is_file():
         return ""
-    return quote(Path(os.path.relpath(report.resolve(), folder.resolve())).as_posix())
+    way = os.path.relpath(report.absolute(), folder.absolute())
+    if (folder.absolute() / way).exists() and not _leaves(folder, way):
+        return quote(Path(way).as_posix())
+    return report.absolute().as_uri()
+
+
+def _leaves(folder: Path, way: str) -> bool:
+    """Tell whether a way with `..` in it crosses a symbolic link."""
+    return ".." in Path(way).parts and folder.absolute() != folder.resolve()
 
 
 def print_comparison(groups: Sequence[Group], lost: Sequence[LostRun], console: Console) -> None:
-    """Print the tables, what keeps the paper's figures apart, and the runs without figures."""
+    """Print what was found, the tables, what keeps the paper's apart, and runs without figures."""
     from rich.text import Text
 
-    for table in [*(tables(groups) if groups else []), *cross_tables(groups)]:
+    paired = pairings(groups)
+    for sentence in findings(groups, paired):
+        console.print(Text(sentence))
+    for table in [
+        *paired_table(paired),
+        *(tables(groups) if groups else []),
+        *cross_tables(groups),
+    ]:
         console.print(Text(f"\n{table.title}", style="bold"))
         console.print(Text(table.caption, style="dim"))
         print_table(_rich(table), console)

@@ -1,49 +1,75 @@
-"""The run's report: one self-contained HTML file that needs neither network nor scripts."""
+"""The run's report: one self-contained HTML file that loads nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from deltanas.records import Attempt, CycleSummary, Finalist, Run, Summary, Verdict
 from deltanas.report.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
-from deltanas.report.formats import dotted
+from deltanas.report.formats import decimal, dotted
 from deltanas.report.headline import headline, stages
 from deltanas.report.metrics import is_valid
 from deltanas.report.pages import Plot, render
 from deltanas.report.ranking import Correlation, Fidelity, fidelity
-from deltanas.report.run import plots
+from deltanas.report.run import curves, plots
+from deltanas.report.run.attempts import Row, packed_details, rows_of
+from deltanas.report.run.best_so_far import best_so_far, best_so_far_plot
+from deltanas.report.run.finding import Finding, finding, gain_interval
 from deltanas.report.run.funnel import funnel
+from deltanas.report.run.lineage import KINDS, gain_kind, lineage_of
+from deltanas.report.run.provenance import provenance
 
-BEST = 5  # candidates shown with their deltas
-REASON_LENGTH = 240  # characters of a reason that the report shows
+FIRST_ROWS = 100  # attempts that the table shows at first; a page of 1,100 opens in a third
+REASON_LENGTH = 240  # characters of a reason that the table of verdicts shows
+SCRIPTS = tuple(f"run/{name}.js" for name in ("payload", "diff", "detail", "table"))
+CONTENTS = (
+    ("found", "What was found"),
+    ("lineage", "Lineage"),
+    ("attempts", "Attempts"),
+    ("figures", "Figures"),
+    ("cycles", "Cycles"),
+    ("ends", "Where attempts end"),
+    ("deltas", "Deltas"),
+    ("study", "One epoch or many"),
+    ("lora", "LoRA"),
+    ("how", "How it was run"),
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Best:
-    """One of the best candidates, with its delta as HTML and the networks it descends from."""
+def run_page(run: Run, summary: Summary, note: str = "") -> str:
+    """Return the report of a run, finished or not: HTML below 3 MB for 1,100 attempts.
 
-    attempt: Attempt
-    diff: str
-    ancestors: list[str]  # parent first, archive network last
-
-
-def run_page(run: Run, summary: Summary) -> str:
-    """Return the report of a run, finished or broken off: HTML below 1 MB.
-
-    Text that an LLM wrote is escaped.
+    `note` is a sentence on its state, where it is not finished. Text that an LLM wrote is escaped,
+    or packed as data of which the page's script makes text.
     """
-    return render("run/report.html.j2", _context(run, summary))
+    return render("run/report.html.j2", _context(run, summary, note), SCRIPTS)
 
 
-def _context(run: Run, summary: Summary) -> dict[str, Any]:
+def _context(run: Run, summary: Summary, note: str) -> dict[str, Any]:
     attempts, cycles, finalists = run.attempts, run.cycles, run.finalists
     found = fidelity(finalists, run.repeats, summary.seed)
+    told = finding(run, summary)
+    rows = sorted(rows_of(run), key=_best_first)
     return {
+        "contents": CONTENTS,
+        "note": note,
         "summary": summary,
+        "finding": told,
+        "gain_interval": gain_interval,
+        "best": _best(run, told),
+        "best_plot": best_so_far_plot(best_so_far(run)),
         "headline": headline(summary),
         "stages": stages(summary),
+        "lineage": lineage_of(run),
+        "kinds": KINDS,
+        "gain_kind": gain_kind,
+        "rows": rows,
+        "first_rows": FIRST_ROWS,
+        "families": sorted({row.family for row in rows}),
+        "cycle_numbers": sorted({row.attempt.cycle for row in rows}),
+        "verdict_names": [v for v in Verdict if summary.verdicts[v]],
+        "details": packed_details(run),
         "cycle_plots": _cycle_plots(cycles),
         "length_plots": _length_plots(attempts, summary),
         "study_plots": _study_plots(finalists, found),
@@ -57,12 +83,34 @@ def _context(run: Run, summary: Summary) -> dict[str, Any]:
             for verdict in Verdict
             if summary.verdicts[verdict] and verdict is not Verdict.TRAINED
         ],
-        "best": _best(run),
         "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in run.repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
+        "provenance": provenance(run),
         "config": list(dotted(run.meta.get("config") or {})),
         "versions": list(dotted(run.meta.get("versions") or {})),
         "diff_css": DIFF_CSS,
+    }
+
+
+def _best_first(row: Row) -> tuple[bool, float]:
+    """Sort by proxy accuracy; what did not train, or learned nothing, comes last."""
+    attempt = row.attempt
+    sound = is_valid(attempt) and not attempt.degenerate
+    return not sound, -(attempt.proxy_accuracy or 0.0)
+
+
+def _best(run: Run, told: Finding) -> dict[str, Any] | None:
+    """Return the delta of the network that the finding names, as HTML, and its ancestors."""
+    named = [attempt for attempt in run.attempts if attempt.attempt_id == told.network]
+    if not named:
+        named = best_attempts(run.attempts, 1)
+    if not named:
+        return None
+    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
+    return {
+        "attempt": named[0],
+        "diff": diff_fragment(named[0].delta),
+        "ancestors": lineage(named[0], parents),
     }
 
 
@@ -101,16 +149,29 @@ def _length_plots(attempts: Sequence[Attempt], summary: Summary) -> list[Plot]:
 def _study_plots(finalists: Sequence[Finalist], found: Fidelity) -> list[Plot]:
     return [
         Plot(
-            title="Final against proxy accuracy",
-            svg=plots.fidelity_plot(finalists, found.pooled),
-            caption="Finalists: proxy accuracy against test accuracy after full training.",
+            title="Training curves of the finalists",
+            svg=curves.curves_plot(finalists),
+            caption="Validation accuracy after every epoch; the dot is the first, which stands for"
+            " the rest in a search.",
         ),
         Plot(
-            title="Rank correlation",
-            svg=plots.rho_plot(found),
-            caption="Spearman's ρ of the two with its 95 % bootstrap interval, within datasets.",
+            title="Final against proxy accuracy",
+            svg=curves.fidelity_plot(finalists),
+            caption=f"Every dot is a finalist. {_correlated(found)}",
         ),
     ]
+
+
+def _correlated(found: Fidelity) -> str:
+    """Say how the two go together, and how well they could."""
+    rho, ceiling = found.pooled, found.ceiling.rho
+    if rho.rho is None:
+        return f"Spearman's ρ needs at least 4 that differ; {rho.n} could be ranked."
+    told = (
+        f"Spearman's ρ is {decimal(rho.rho, 2)}, 95 % interval {decimal(rho.low, 2)} to"
+        f" {decimal(rho.high, 2)}, n = {rho.n}"
+    )
+    return f"{told}; the noise ceiling is {decimal(ceiling, 2)}." if ceiling else f"{told}."
 
 
 def _study_rows(found: Fidelity) -> list[tuple[str, Correlation]]:
@@ -126,9 +187,10 @@ def _study_rows(found: Fidelity) -> list[tuple[str, Correlation]]:
 def _tune_plots(cycles: Sequence[CycleSummary]) -> list[Plot]:
     return [
         Plot(
-            title="Held-out loss",
+            title="What tuning changed",
             svg=plots.tune_loss_plot(cycles),
-            caption="Loss on held-out pairs before and after each cycle's tuning.",
+            caption="Loss on held-out pairs after each cycle's tuning less that before it: below"
+            " zero it learned. Purple: the adapter was rolled back.",
         ),
     ]
 
@@ -138,15 +200,3 @@ def _example(attempts: Sequence[Attempt], verdict: Verdict) -> str:
     reasons = (a.reason for a in attempts if a.verdict is verdict and a.reason)
     reason = next(reasons, "")
     return reason if len(reason) <= REASON_LENGTH else reason[: REASON_LENGTH - 1] + "…"
-
-
-def _best(run: Run) -> list[Best]:
-    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
-    return [
-        Best(
-            attempt=attempt,
-            diff=diff_fragment(attempt.delta),
-            ancestors=lineage(attempt, parents),
-        )
-        for attempt in best_attempts(run.attempts, BEST)
-    ]

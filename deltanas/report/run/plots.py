@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deltanas.records import CycleSummary, Finalist
+from deltanas.records import CycleSummary
 from deltanas.report.metrics import wilson_interval
-from deltanas.report.ranking import Correlation, Fidelity
-from deltanas.report.svg import INK, LINE, A, B, C, drawing
+from deltanas.report.svg import INK, A, B, C, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,20 +52,19 @@ def accuracy_plot(cycles: Sequence[CycleSummary]) -> str | None:
 
 
 def tune_loss_plot(cycles: Sequence[CycleSummary]) -> str | None:
-    """Draw the held-out loss before and after LoRA by cycle."""
+    """Draw by cycle what LoRA changed of the held-out loss: below zero it learned."""
     tuned = [
-        (cycle.cycle, cycle.tune_loss_before, cycle.tune_loss_after)
+        (cycle.cycle, cycle.tune_loss_after - cycle.tune_loss_before, cycle.adapter_kept)
         for cycle in cycles
         if cycle.tune_loss_before is not None and cycle.tune_loss_after is not None
     ]
     if not tuned:
         return None
-    x, before, after = zip(*tuned, strict=True)
-    with drawing("tune-loss", "Held-out loss before and after LoRA by cycle") as picture:
+    x, changes, kept = zip(*tuned, strict=True)
+    with drawing("tune-loss", "Change of the held-out loss by LoRA, by cycle") as picture:
         axes = picture.axes
-        axes.vlines(x, before, after, color=LINE, linewidth=1.2)
-        axes.plot(x, before, **_line(C, "before"))
-        axes.plot(x, after, **_line(A, "after"))
+        axes.bar(x, changes, width=0.7, color=[C if one is False else A for one in kept])
+        axes.axhline(0, color=INK, linewidth=1)
         _by_cycle(axes, x, "nats per answer token")
     return picture.svg
 
@@ -109,66 +107,6 @@ def gains_plot(gains: Sequence[float]) -> str | None:
     return picture.svg
 
 
-def fidelity_plot(finalists: Sequence[Finalist], study: Correlation) -> str | None:
-    """Draw final accuracy (test split) against proxy accuracy, one colour per dataset."""
-    pairs = [
-        (finalist.dataset, 100 * finalist.proxy_accuracy, 100 * finalist.final_accuracy)
-        for finalist in finalists
-        if finalist.final_accuracy is not None
-    ]
-    if not pairs:
-        return None
-    markers = "osD^vP"
-    with drawing("fidelity", "Final accuracy against proxy accuracy") as picture:
-        axes = picture.axes
-        datasets = sorted({dataset for dataset, _, _ in pairs})
-        for index, dataset in enumerate(datasets):
-            axes.scatter(
-                [x for name, x, _ in pairs if name == dataset],
-                [y for name, _, y in pairs if name == dataset],
-                s=34,
-                color=(A, B, C)[index % 3],
-                marker=markers[index % len(markers)],
-                alpha=0.85,
-                linewidth=0,
-                label=dataset,
-            )
-        if study.rho is not None:
-            axes.set_title(f"ρ = {study.rho:.2f}, n = {study.n}", loc="right", fontsize=9.5)
-        axes.set_xlabel("proxy accuracy after one epoch (validation), %")
-        axes.set_ylabel("final accuracy (test), %")
-        if len(datasets) > 1:
-            _legend(axes)
-    return picture.svg
-
-
-def rho_plot(study: Fidelity) -> str | None:
-    """Draw rho with its 95 % interval per dataset and pooled, and the noise ceiling over them."""
-    rows = [(name, found, B) for name, found in study.by_dataset.items()]
-    if len(rows) > 1:
-        rows.append(("all, within dataset", study.pooled, A))
-    measured = [(f"{name}, n = {found.n}", found, colour) for name, found, colour in rows]
-    if all(found.rho is None for _, found, _ in measured):
-        return None
-    with drawing("rho", "Rank correlation of proxy and final accuracy") as picture:
-        axes = picture.axes
-        for height, (_, found, colour) in enumerate(measured):
-            if found.rho is not None and found.low is not None and found.high is not None:
-                axes.plot((found.low, found.high), (height, height), color=colour, linewidth=2)
-                axes.plot(found.rho, height, color=colour, marker="o", markersize=7)
-        ceiling = study.ceiling
-        if ceiling.rho is not None and ceiling.low is not None and ceiling.high is not None:
-            axes.axvspan(ceiling.low, ceiling.high, color=C, alpha=0.14, linewidth=0)
-            axes.axvline(ceiling.rho, color=C, linewidth=1.4, label="noise ceiling")
-            _legend(axes)
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.set_yticks(range(len(measured)), [label for label, _, _ in measured])
-        axes.set_ylim(len(measured) - 0.4, -0.6)
-        axes.set_xlim(-1.03, 1.03)
-        axes.set_xlabel("Spearman's ρ")
-    return picture.svg
-
-
 def _percent(values: Sequence[float]) -> list[float]:
     return [100 * value for value in values]
 
@@ -180,11 +118,14 @@ def _line(colour: str, label: str) -> dict[str, Any]:
 def _by_cycle(axes: Axes, cycles: Sequence[int], unit: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    axes.set_xlim(min(cycles) - 0.3, max(cycles) + 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+    axes.set_xlim(min(cycles) - 0.6, max(cycles) + 0.6)
     axes.set_xlabel("cycle")
     axes.set_ylabel(unit)
-    _legend(axes)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0
+        )
 
 
 def _counted(axes: Axes, unit: str) -> None:
@@ -197,7 +138,3 @@ def _counted(axes: Axes, unit: str) -> None:
 
 def _bins(values: Sequence[float]) -> int:
     return min(24, max(6, 2 * math.isqrt(len(values))))
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)

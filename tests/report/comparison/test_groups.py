@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from deltanas.records import FinishedRun, Summary
+from deltanas.records import FinishedRun
 from deltanas.report.comparison.cross_table import cross_tables
 from deltanas.report.comparison.grouping import (
     common,
@@ -17,28 +15,12 @@ from deltanas.report.comparison.grouping import (
     reductions,
     whole_networks,
 )
-from deltanas.report.comparison.groups import Group, spread
+from deltanas.report.comparison.groups import Group
 from deltanas.report.comparison.tables import tables
 from deltanas.report.metrics import wilson_interval
+from deltanas.report.spreads import spread
 
 MakeRun = Callable[..., FinishedRun]
-
-
-@pytest.fixture
-def make_run(summary: Summary) -> MakeRun:
-    """Return a factory: `make_run(seed, settings, **figures)`."""
-
-    def make(
-        seed: int = 1, settings: Mapping[str, str] | None = None, **figures: object
-    ) -> FinishedRun:
-        return FinishedRun(
-            directory=Path(f"run-{seed}"),
-            summary=replace(summary, seed=seed, **figures),
-            settings=settings or {},
-            cycles=(),
-        )
-
-    return make
 
 
 def test_student_interval_is_that_of_a_table() -> None:
@@ -136,7 +118,7 @@ def test_names_say_only_what_tells_groups_apart(make_run: MakeRun) -> None:
         ]
     )
     keys = [group.key for group in groups]
-    assert labels(keys) == ["none", "no_lora", "random_edit"]
+    assert labels(keys) == ["no ablation", "no_lora", "random_edit"]
     assert common(keys)["llm"] == "tiny"
     assert "ablation" not in common(keys)
 

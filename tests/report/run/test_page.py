@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deltanas.record.store import RunStore
-from deltanas.records import Attempt, Finalist, Run, Summary, Verdict
-from deltanas.report.diffs import best_attempts, diff_fragment, lineage
+from deltanas.records import Attempt, Baseline, Finalist, Run, Summary, Verdict
+from deltanas.report.diffs import best_attempts, best_so_far, diff_fragment, lineage
 from deltanas.report.metrics import run_summary
 from deltanas.report.run.funnel import funnel
 from deltanas.report.run.page import run_page
+from tests.run_fixtures import used
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +36,43 @@ def page(store: RunStore, summary: Summary) -> str:
     return run_page(store.read(), summary)
 
 
-def test_text_of_the_llm_is_escaped(page: str) -> None:
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert "channels 32 and 16 differ in head &lt;b&gt;" in page
+HOSTILE = "</script></template><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}"
+
+
+def test_markup_in_every_field_stays_text(
+    attempts: list[Attempt],
+    finalists: list[Finalist],
+    baseline: Baseline,
+    summary: Summary,
+    check_page: Callable[[str], None],
+) -> None:
+    texts = ("reason", "prompt", "reply", "delta", "code", "family", "writer")
+    rows = [replace(row, **dict.fromkeys(texts, f"{HOSTILE}\n")) for row in attempts]
+    named = replace(baseline, family=HOSTILE, code=HOSTILE)
+    run = Run(
+        attempts=(*rows, replace(rows[0], attempt_id="c09-s009", slot=9, parent_id=HOSTILE)),
+        baselines=(used(named), used(replace(named, baseline_id=HOSTILE))),
+        finalists=tuple(replace(finalist, reason=HOSTILE) for finalist in finalists),
+        meta={
+            key: {HOSTILE: HOSTILE}
+            for key in ("config", "versions", "jail", "llm", "machine", "baselines")
+        }
+        | {"command": [HOSTILE], "overrides": [HOSTILE], "commit": HOSTILE, "began": HOSTILE},
+    )
+    names = dict.fromkeys(("run_id", "llm", "dataset", "archive", "protocol", "ablation"), HOSTILE)
+    page = run_page(run, replace(summary, **names), HOSTILE)
+    check_page(page)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "{{ 7*7 }}" in page
+    assert details_of(page)["lines"].count(HOSTILE) == 1
+
+
+def details_of(page: str) -> dict[str, Any]:
+    """Return what the rows of a page open to."""
+    packed = re.findall(r'<template id="details">([A-Za-z0-9+/=]*)</template>', page)
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed[0])))
+    return found
 
 
 def test_the_page_is_well_formed_and_loads_nothing(
@@ -74,7 +112,8 @@ def test_the_study_shows_every_dataset_and_the_noise_ceiling(
         for finalist in (*finalists, *other):
             store.add_repeat(finalist)
         page = run_page(store.read(), summary)
-    rows = re.findall(r'<tr><td class="left">([^<]*)</td><td>([^<]*)</td>\s*<td cl', page)
+    cell = '<td{} data-label="{}">([^<]*)</td>'
+    rows = re.findall(cell.format(' class="left"', "of") + cell.format("", "ρ"), page)
     assert rows == [
         ("digits", "0.800"),
         ("svhn", "0.800"),
@@ -82,7 +121,8 @@ def test_the_study_shows_every_dataset_and_the_noise_ceiling(
         ("two seeds, both fully trained", "1.000"),
     ]
     assert "would show ρ =\n1.00 (1.00 to 1.00) at" in page
-    assert "svhn, n = 4" in page
+    assert "ρ is 0.80, 95 % interval" in page
+    assert "n = 8; the noise ceiling is 1.00." in page
 
 
 def test_the_same_rows_give_the_same_page(store: RunStore, summary: Summary, page: str) -> None:
@@ -103,13 +143,20 @@ def test_a_run_that_broke_off_at_once_says_what_is_missing() -> None:
         seconds={},
     )
     page = run_page(Run(), summary)
-    assert page.count('<div class="empty">not measured</div>') == 7
+    assert "The run ended before its first attempt: there is nothing to show yet." in page
     assert "No attempt was judged." in page
+    assert "<table" not in page
     assert "r&lt;i&gt;" in page
 
 
 def test_best_candidates_are_chosen_by_proxy_accuracy_only(attempts: list[Attempt]) -> None:
     assert [a.attempt_id for a in best_attempts(attempts)] == ["c01-s000", "c01-s003", "c00-s000"]
+
+
+def test_the_best_so_far_never_falls(attempts: list[Attempt]) -> None:
+    assert best_so_far(attempts) == (0.5, 0.5, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75)
+    assert best_so_far(attempts[1:3]) == (None, None)  # one that failed, one degenerate
+    assert best_so_far([attempts[0], replace(attempts[4], dataset="svhn")]) == ()
 
 
 def test_lineage_ends_at_the_archive_and_at_unknown_parents(
