@@ -159,6 +159,7 @@ class Summary:
     confirmed_improved_rate: float | None = None
     confirmed_improved_low: float | None = None  # Wilson's 95 % interval
     confirmed_improved_high: float | None = None
+    improved_networks: int | None = None  # of these and the best, as many as beat theirs so
     confirmed_best_accuracy: float | None = None  # mean test accuracy under the fresh seeds
     confirmed_best_gain: float | None = None  # that less the same of the best baseline
     top10_error: float | None = None  # 1 - mean test accuracy of the best under fresh seeds

@@ -17,6 +17,7 @@ class Confirmation:
 
     n: int  # new networks of the sample that compare with their parents
     improved: int  # of them beat their parent under every fresh seed
+    networks: int | None = None  # of these and the best, as many as did
     best_accuracy: float | None = None  # mean test accuracy of the best network
     best_gain: float | None = None  # that less the same of the best baseline
     error: float | None = None  # 1 - mean test accuracy of the best networks
@@ -62,7 +63,8 @@ def confirmation(run: Run) -> Confirmation:
     baseline_accuracy, error_baselines = _best_and_error(baselines, whole)
     return Confirmation(
         n=len(known),
-        improved=sum(bool(each) and min(each) > 0 for each in known),
+        improved=sum(map(_improved, known)),
+        networks=len(improved(run)) if whole else None,
         best_accuracy=best_accuracy,
         best_gain=None
         if best_accuracy is None or baseline_accuracy is None
@@ -70,6 +72,11 @@ def confirmation(run: Run) -> Confirmation:
         error=error,
         error_baselines=error_baselines,
     )
+
+
+def improved(run: Run) -> list[str]:
+    """Return the attempts that beat their parent under every fresh seed of the stage."""
+    return [name for name, gains in fresh_gains(run).items() if _improved(gains)]
 
 
 def leads(run: Run) -> list[Lead]:
@@ -123,6 +130,10 @@ def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
         for key, found in again.items()
         if found.keys() == seeds
     }
+
+
+def _improved(gains: Sequence[float]) -> bool:
+    return bool(gains) and min(gains) > 0
 
 
 def _chosen(run: Run) -> tuple[list[Key], list[Key]]:

@@ -28,6 +28,22 @@ class Figure:
 def headline(summary: Summary) -> list[Figure]:
     """Return the headline figures in reading order."""
     return [
+        Figure(
+            title="Confirmed best",
+            value=percent(summary.confirmed_best_accuracy),
+            note=_best(summary),
+        ),
+        Figure(
+            title="Improved networks",
+            value=count(summary.improved_networks),
+            note="new, and better than their parent under every fresh seed; of the sample and the"
+            " best that were trained again",
+        ),
+        Figure(
+            title="Confirmed improved",
+            value=percent(summary.confirmed_improved_rate),
+            note=_improved(summary),
+        ),
         Figure(title="Valid rate", value=percent(summary.valid_rate), note=_valid(summary)),
         Figure(
             title="Useful rate",
@@ -36,16 +52,6 @@ def headline(summary: Summary) -> list[Figure]:
         ),
         Figure(
             title="Distinct rate", value=percent(summary.distinct_rate), note=_distinct(summary)
-        ),
-        Figure(
-            title="Confirmed best",
-            value=percent(summary.confirmed_best_accuracy),
-            note=_best(summary),
-        ),
-        Figure(
-            title="Confirmed improved",
-            value=percent(summary.confirmed_improved_rate),
-            note=_improved(summary),
         ),
         Figure(
             title="Mean first-epoch accuracy",

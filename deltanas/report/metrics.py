@@ -260,6 +260,7 @@ def _found(run: Run) -> dict[str, Any]:
             "confirmed_improved_high": high,
         }
     return figures | {
+        "improved_networks": found.networks,
         "confirmed_best_accuracy": found.best_accuracy,
         "confirmed_best_gain": found.best_gain,
         "top10_error": found.error,
@@ -276,10 +277,8 @@ def _spent(cycles: Sequence[CycleSummary], stage: Stage) -> float | None:
 
 def count_verdicts(attempts: Iterable[Attempt]) -> dict[str, int]:
     """Return how many attempts ended with each verdict, zeros included, in the gates' order."""
-    counts = {verdict.value: 0 for verdict in Verdict}
-    for attempt in attempts:
-        counts[attempt.verdict.value] += 1
-    return counts
+    counts = Counter(attempt.verdict for attempt in attempts)
+    return {verdict.value: counts[verdict] for verdict in Verdict}
 
 
 def _comparable(attempts: Iterable[Attempt]) -> list[Attempt]:

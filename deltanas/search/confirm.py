@@ -1,4 +1,4 @@
-"""After the search: a sample of what it found, and the best, are trained under fresh seeds.
+"""After the search a sample of what it found, and the best, train under fresh seeds.
 
 What one seed says is noise for a good part, and the best of many such measurements more so. The
 figures of `summary.json` that claim a gain rest on these epochs alone.
@@ -20,7 +20,7 @@ from deltanas.search.memory import Key, Memory
 
 @dataclass(kw_only=True, slots=True)
 class Confirm:
-    """Trains a seeded sample of the new networks with their parents, and the best, again."""
+    """Trains a seeded sample of the new networks, and the best, with their parents, again."""
 
     config: Config
     store: RunStore
@@ -43,11 +43,10 @@ class Confirm:
             "confirm",
             {"sample": sample, "best": [name for _, name in best], "baselines": baselines},
         )
-        pairs = [
-            (rows[name].dataset, each) for name in sample for each in (name, rows[name].parent_id)
-        ]
+        chosen = [rows[name] for name in (*sample, *(name for _, name in best))]
+        pairs = [(row.dataset, name) for row in chosen for name in (row.attempt_id, row.parent_id)]
         networks = _networks(held)
-        wanted = dict.fromkeys([*pairs, *best, *baselines])
+        wanted = dict.fromkeys([*pairs, *baselines])
         self.fresh.train(
             "confirm",
             Purpose.CONFIRM,

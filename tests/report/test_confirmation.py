@@ -89,6 +89,7 @@ def test_the_best_is_chosen_by_validation_and_told_by_test(run: Callable[..., Ru
     assert found.best_gain == pytest.approx(0.1)
     assert found.error == pytest.approx(1 - 0.6)  # c failed and is left out
     assert found.error_baselines == pytest.approx(1 - (0.5 + 0.3) / 2)
+    assert (found.n, found.networks) == (0, 1)  # a; b lost under one seed, and c failed
 
 
 def test_a_stage_that_broke_off_has_no_best(run: Callable[..., Run]) -> None:
@@ -114,6 +115,7 @@ def test_the_summary_counts_epochs_and_gives_an_interval(run: Callable[..., Run]
     )  # fmt: skip
     assert (summary.distinct_valid, summary.distinct_rate) == (2, 1.0)
     assert (summary.confirmed_n, summary.confirmed_improved) == (2, 1)
+    assert summary.improved_networks == 1
     assert summary.confirmed_improved_rate == 0.5
     assert summary.confirmed_improved_low == pytest.approx(0.0945, abs=1e-4)  # Wilson, 1 of 2
     assert summary.confirmed_improved_high == pytest.approx(0.9055, abs=1e-4)

@@ -43,6 +43,7 @@ KEYS = [
     "confirmed_improved_rate",
     "confirmed_improved_low",
     "confirmed_improved_high",
+    "improved_networks",
     "confirmed_best_accuracy",
     "confirmed_best_gain",
     "top10_error",

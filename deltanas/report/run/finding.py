@@ -142,12 +142,15 @@ def _nothing(run: Run) -> str:
 
 
 def _improved(run: Run, summary: Summary) -> str:
+    if summary.confirmed_improved is None and summary.improved_networks:
+        return f"{summary.improved_networks} of the best beat their parent under every fresh seed."
     if summary.confirmed_improved is not None:
         interval = percent_range(summary.confirmed_improved_low, summary.confirmed_improved_high)
         return (
             f"{summary.confirmed_improved} of {summary.confirmed_n} new networks drawn beat their"
             f" parent under every fresh seed: {percent(summary.confirmed_improved_rate)}"
-            f" (95 % interval {interval})."
+            f" (95 % interval {interval}); with the best that makes"
+            f" {count(summary.improved_networks)}."
         )
     gains = [a.gain for a in run.attempts if a.distinct and a.gain is not None]
     if not gains:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deltanas.records import Attempt, Run
-from deltanas.report.confirmation import fresh_gains
+from deltanas.report.confirmation import improved
 from deltanas.report.formats import points
 from deltanas.report.metrics import is_valid
 
@@ -74,7 +74,7 @@ def lineage_of(run: Run) -> Lineage | None:
     for attempt in run.attempts:
         children.setdefault((attempt.dataset, attempt.parent_id), []).append(attempt)
     starts, width = _columns(children)
-    confirmed = {name for name, gains in fresh_gains(run).items() if gains and min(gains) > 0}
+    confirmed = set(improved(run))
     several = len({dataset for dataset, _ in children}) > 1
     lanes: list[Lane] = []
     places: dict[Key, Dot] = {}
