@@ -149,6 +149,7 @@ CHOSEN = {  # of the confirm stage
     "sample": ["c00-s000", "c01-s003"],
     "best": ["c01-s000", "c00-s000"],
     "baselines": [["digits", "plain-a"]],
+    "seeds": 2,
 }
 
 

@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = process.stdout.rstrip().splitlines()
     assert lines[0].startswith("deltanas: 2 cycles x 4 candidates, llm=tiny dataset=digits")
     assert any(line.startswith("cycle 0 ") and line.endswith(" left") for line in lines)
-    assert any(line.startswith("study: finalists: 4 networks to train") for line in lines)
+    assert any(line.startswith("study: finalists: 4 trainings to do") for line in lines)
     assert lines[-1] == str(directory)
     return directory
 

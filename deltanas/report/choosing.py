@@ -9,7 +9,7 @@ from enum import StrEnum
 from statistics import fmean
 
 from deltanas.records import Attempt, Run, UserError, Verdict
-from deltanas.report.confirmation import confirm_epochs, validation_accuracies
+from deltanas.report.confirmation import confirm_epochs, confirmed_best
 
 
 class Best(StrEnum):
@@ -84,10 +84,8 @@ def _dataset(run: Run, asked: str | None) -> str:
 
 
 def _confirmed(run: Run, dataset: str, rows: Mapping[str, Attempt]) -> dict[str, float]:
-    again = confirm_epochs(run)
-    chosen = (run.meta.get("confirm") or {}).get("best", ())
-    found = {name: validation_accuracies(again.get((dataset, name), ())) for name in chosen}
-    return {name: fmean(each) for name, each in found.items() if each and name in rows}
+    found = confirmed_best(run).get(dataset, {})
+    return {name: fmean(each) for name, each in found.items() if name in rows}
 
 
 def _final(run: Run, dataset: str, rows: Mapping[str, Attempt]) -> dict[str, float]:

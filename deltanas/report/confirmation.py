@@ -13,7 +13,7 @@ Key = tuple[str, str]  # dataset and network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """The figures of the confirm stage; None where it was not run, or not to its end."""
+    """The figures of the confirm stage; 0 and None where it was not run, or not to its end."""
 
     n: int  # new networks of the sample that compare with their parents
     improved: int  # of them beat their parent under every fresh seed
@@ -53,8 +53,7 @@ def confirmation(run: Run) -> Confirmation:
     seed. The *best* of ten has the highest mean validation accuracy; test accuracies are reported
     only. A network that fails under a seed is not improved, and not among the best.
     """
-    chosen = run.meta.get("confirm") or {}
-    whole = confirm_epochs(run)
+    chosen, whole = run.meta.get("confirm") or {}, _to_the_end(run)
     rows = {row.attempt_id: row for row in run.attempts}
     gains = [paired_gains(rows[name], whole) for name in chosen.get("sample", ())]
     known = [each for each in gains if each is not None]
@@ -81,7 +80,7 @@ def improved(run: Run) -> list[str]:
 
 def leads(run: Run) -> list[Lead]:
     """Return the best network of every data set; none where the stage is not at its end."""
-    whole = confirm_epochs(run)
+    whole = _to_the_end(run)
     found, references = (_trained(networks, whole) for networks in _chosen(run))
     if not found or not references:
         return []
@@ -100,6 +99,18 @@ def leads(run: Run) -> list[Lead]:
         )
         for dataset, name, again, reference, before in pairs
     ]
+
+
+def confirmed_best(run: Run) -> dict[str, dict[str, list[float]]]:
+    """Return by data set what the best networks reach on the validation split, seed by seed.
+
+    Empty where the stage is not at its end.
+    """
+    trained = _trained(_chosen(run)[0], _to_the_end(run))
+    return {
+        dataset: {name: validation_accuracies(again) for name, again in found.items()}
+        for dataset, found in trained.items()
+    }
 
 
 def fresh_gains(run: Run) -> dict[str, list[float]]:
@@ -124,7 +135,9 @@ def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
     for each in run.retrainings:
         if each.purpose is Purpose.CONFIRM:
             again.setdefault((each.dataset, each.network_id), {})[each.number] = each
-    seeds = {number for found in again.values() for number in found}
+    chosen = run.meta.get("confirm") or {}
+    seen = {number for found in again.values() for number in found}
+    seeds = set(range(chosen["seeds"])) if "seeds" in chosen else seen  # runs before it was kept
     return {
         key: [found[number] for number in sorted(seeds)]
         for key, found in again.items()
@@ -134,6 +147,26 @@ def confirm_epochs(run: Run) -> dict[Key, list[Retraining]]:
 
 def _improved(gains: Sequence[float]) -> bool:
     return bool(gains) and min(gains) > 0
+
+
+def stage_networks(run: Run) -> set[Key]:
+    """Return what the confirm stage trains: sample and best with their parents, and baselines.
+
+    Empty where it has not chosen yet.
+    """
+    chosen = run.meta.get("confirm") or {}
+    rows = {row.attempt_id: row for row in run.attempts}
+    names = [*chosen.get("sample", ()), *chosen.get("best", ())]
+    edited = {
+        (rows[name].dataset, each) for name in names for each in (name, rows[name].parent_id)
+    }
+    return edited | {(dataset, name) for dataset, name in chosen.get("baselines", ())}
+
+
+def _to_the_end(run: Run) -> dict[Key, list[Retraining]]:
+    """Return the epochs of the stage; none where one is missing, as there is nothing to tell."""
+    found = confirm_epochs(run)
+    return found if stage_networks(run) <= found.keys() else {}
 
 
 def _chosen(run: Run) -> tuple[list[Key], list[Key]]:

@@ -71,7 +71,7 @@ class CycleProgress:
             self._asked = replace(self._asked, confirm=total)
         self._book(done)
         if stage in (Stage.confirm, Stage.study) and total and not self._console.is_terminal:
-            self.say(f"{title}: {total - done} networks to train{self._left()}")
+            self.say(f"{title}: {total - done} trainings to do{self._left()}")
 
     def advance(self, steps: int = 1) -> None:
         """Show that some steps of the stage are done."""

@@ -15,6 +15,8 @@ from deltanas.report.formats import (
 )
 from deltanas.report.metrics import wilson_interval
 
+_NOT_CONFIRMED = "none was trained again under every fresh seed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -113,7 +115,7 @@ def _distinct(summary: Summary) -> str:
 
 def _best(summary: Summary) -> str:
     if summary.confirmed_best_accuracy is None:
-        return "not asked for: confirm.best is 0" if not summary.confirm_epochs else "broken off"
+        return _NOT_CONFIRMED
     error, before = percent(summary.top10_error), percent(summary.top10_error_baselines)
     return (
         f"test split under fresh seeds, {points(summary.confirmed_best_gain)} over the best"
@@ -123,7 +125,7 @@ def _best(summary: Summary) -> str:
 
 def _improved(summary: Summary) -> str:
     if summary.confirmed_improved is None:
-        return "not asked for: confirm.sample is 0" if not summary.confirm_epochs else "broken off"
+        return _NOT_CONFIRMED
     interval = percent_range(summary.confirmed_improved_low, summary.confirmed_improved_high)
     return (
         f"{summary.confirmed_improved} of {summary.confirmed_n} new networks beat their parent"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deltanas.records import CycleSummary, Purpose, Run, Stage
+from deltanas.report.confirmation import stage_networks
 from deltanas.report.metrics import first_attempts
 
 _RECENT = 3  # cycles that an estimate rests on; the first one scores baselines for all
@@ -32,7 +33,8 @@ def asked_of(settings: Mapping[str, Any]) -> Work:
     protocol, confirm = settings["protocol"], settings.get("confirm", {})
     sets = len(settings.get("dataset", {}).get("members", {})) or 1
     attempts = protocol["cycles"] * protocol["candidates"]
-    networks = 2 * (min(confirm.get("sample", 0), attempts) + sets * confirm.get("best", 0))
+    sample, best = min(confirm.get("sample", 0), attempts), sets * confirm.get("best", 0)
+    networks = 2 * sample + 3 * best  # with their parents; and as many baselines as best
     return Work(
         cycles=protocol["cycles"],
         attempts=attempts,
@@ -48,15 +50,10 @@ def asked_in(run: Run) -> Work:
     Errors as in `asked_of`.
     """
     settings: Any = run.meta.get("config")
-    asked, chosen = asked_of(settings), run.meta.get("confirm")
-    if not chosen:
+    asked = asked_of(settings)
+    if not run.meta.get("confirm"):
         return asked
-    rows = {row.attempt_id: row for row in run.attempts}
-    sample = [rows[name] for name in chosen["sample"]]
-    networks = {(row.dataset, name) for row in sample for name in (row.attempt_id, row.parent_id)}
-    networks |= {(rows[name].dataset, name) for name in chosen["best"]}
-    networks |= {(dataset, name) for dataset, name in chosen["baselines"]}
-    return replace(asked, confirm=len(networks) * settings["confirm"]["seeds"])
+    return replace(asked, confirm=len(stage_networks(run)) * settings["confirm"]["seeds"])
 
 
 def done_in(run: Run) -> Work:

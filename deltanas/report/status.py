@@ -72,7 +72,7 @@ def status_of(run: Run) -> Status | None:
         return None
     done = done_in(run)
     first, distinct = first_attempts(run.attempts), [row for row in run.attempts if row.distinct]
-    sound = [row for row in distinct if not row.degenerate and not row.overworked]
+    sound = [row for row in distinct if not row.degenerate]
     after = {stage: run.meta.get(f"seconds_{stage}") or 0.0 for stage in _ONCE}
     spent = {stage: _spent(run, stage) for stage in Stage if stage not in _ONCE}
     return Status(

@@ -41,7 +41,12 @@ class Confirm:
         baselines = self.best_of(self.memory.archived, raced_first=False)
         self.store.set_meta(
             "confirm",
-            {"sample": sample, "best": [name for _, name in best], "baselines": baselines},
+            {
+                "sample": sample,
+                "best": [name for _, name in best],
+                "baselines": baselines,
+                "seeds": confirm.seeds,
+            },
         )
         chosen = [rows[name] for name in (*sample, *(name for _, name in best))]
         pairs = [(row.dataset, name) for row in chosen for name in (row.attempt_id, row.parent_id)]

@@ -70,6 +70,7 @@ def test_test_accuracies_decide_nothing(run: Run, make_attempt: Callable[..., At
         for each in run.retrainings[:2]
         for row in rows
     ]
+    again += run.retrainings[:2]  # of their parent
     meta = {"confirm": {"best": [row.attempt_id for row in rows]}}
     made = replace(
         run,

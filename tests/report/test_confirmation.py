@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deltanas.records import Attempt, Purpose, Retraining, Run, Verdict
-from deltanas.report.confirmation import confirmation
+from deltanas.report.confirmation import Confirmation, confirmation, confirmed_best, leads
 from deltanas.report.metrics import run_summary
 
 MakeAttempt = Callable[..., Attempt]
@@ -52,6 +53,7 @@ def run(make_attempt: MakeAttempt) -> Callable[..., Run]:
             "sample": list(sample),
             "best": list(best),
             "baselines": [["digits", name] for name in baselines or {}],
+            "seeds": len(PARENT),
         }
         return Run(
             attempts=tuple(rows), retrainings=tuple(spent), meta={"confirm": chosen}, **others
@@ -95,6 +97,23 @@ def test_the_best_is_chosen_by_validation_and_told_by_test(run: Callable[..., Ru
 def test_a_stage_that_broke_off_has_no_best(run: Callable[..., Run]) -> None:
     found = confirmation(run({"a": (0.6, 0.7), "b": (0.6, 0.7, 0.8)}, best=["a", "b"]))
     assert (found.best_accuracy, found.error, found.best_gain) == (None, None, None)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_stage_that_broke_off_claims_nothing(run: Callable[..., Run], seeds: int) -> None:
+    held = run(
+        {"a": (0.6, 0.7, 0.8), "b": (0.9, 0.9, 0.9)},
+        baselines={"x": (0.5, 0.6, 0.7)},
+        sample=["a"],
+        best=["b"],
+    )
+    assert (confirmation(held).n, len(leads(held)), len(confirmed_best(held))) == (1, 1, 1)
+    begun = [each for each in held.retrainings if each.number < seeds]
+    last = [each for each in held.retrainings if each.network_id != "x"]  # the baselines are last
+    for spent in (begun, last):
+        cut = replace(held, retrainings=tuple(spent))
+        assert confirmation(cut) == Confirmation(n=0, improved=0)
+        assert (leads(cut), confirmed_best(cut)) == ([], {})
 
 
 def test_races_do_not_confirm(make_attempt: MakeAttempt) -> None:

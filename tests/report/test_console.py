@@ -82,8 +82,8 @@ def test_every_line_says_how_much_time_is_left(
     assert "left" not in lines[0]
     # 13.75 s a cycle of 4 attempts; 1 s of evaluation for 5 valid in 2 cycles, so 0.4 s an epoch
     assert lines[1].endswith("; about 90 s left")
-    assert lines[2] == "confirm: 8 networks to train; about 75 s left"
-    assert lines[3] == "study: finalists: 2 networks to train; about 55 s left"
+    assert lines[2] == "confirm: 8 trainings to do; about 75 s left"
+    assert lines[3] == "study: finalists: 2 trainings to do; about 55 s left"
     assert lines[4] == "half of it; about 50 s left"  # by its own pace
 
 

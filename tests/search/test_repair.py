@@ -152,7 +152,7 @@ def test_a_repair_counts_in_valid_at_repair_and_in_no_other_rate() -> None:
     assert summary.useful_rate == 0.25
     assert summary.verdicts["trained"] == 3
     best = max(row.first_epoch_accuracy or 0.0 for row in rows)
-    note = headline(summary)[0].note
+    note = next(each.note for each in headline(summary) if each.title == "Valid rate")
     assert note.startswith("1 of 4 first attempts; 95 % interval")
     assert note.endswith("; 75.0\N{NO-BREAK SPACE}% after 3 repairs")
     assert summary.best_first_epoch_accuracy == cycle.best_first_epoch_accuracy == best

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from deltanas.records import Attempt, Run, Summary, Verdict
+from deltanas.records import Attempt, Origin, Run, Summary, Verdict
 from deltanas.report.confirmation import Lead, leads
 from deltanas.report.diffs import best_attempts
 from deltanas.report.formats import count, duration, percent, percent_range, points
@@ -97,9 +97,8 @@ def _unconfirmed(run: Run, summary: Summary, best: Attempt, details: tuple[str, 
     if baseline is not None and best.proxy_accuracy is not None:
         name, accuracy = baseline
         beside = f", {points(best.proxy_accuracy - accuracy)} against the best baseline, {name}."
-    why = (
-        "the confirm stage broke off" if summary.confirm_epochs else "confirm.best asked for none"
-    )
+    asked = ((run.meta.get("config") or {}).get("confirm") or {}).get("best")
+    why = "the run ended before that stage was over" if asked else "confirm.best asked for none"
     return Finding(
         network=best.attempt_id,
         sentence=f"leads on the one seed that it was trained with:"
@@ -166,7 +165,8 @@ def _cost(run: Run, summary: Summary) -> str:
     if not run.attempts:
         return ""
     trained = sum(attempt.distinct for attempt in run.attempts)
-    baselines = sum(used.baseline.proxy_accuracy is not None for used in run.baselines)
+    scored = (used for used in run.baselines if used.origin is Origin.ARCHIVE)
+    baselines = sum(used.baseline.proxy_accuracy is not None for used in scored)
     study = sum(len(finalist.curve) for finalist in (*run.finalists, *run.repeats))
     epochs = trained + baselines + len(run.retrainings) + study
     asked = summary.attempted

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deltanas.records import Attempt, Baseline, Retraining, Run, Summary, Verdict
+from deltanas.records import Attempt, Baseline, Origin, Retraining, Run, Summary, Verdict
 from deltanas.report.metrics import run_summary
 from deltanas.report.run.best_so_far import best_so_far
 from deltanas.report.run.finding import Finding, finding
@@ -29,9 +29,10 @@ def found(run: Run) -> Finding:
 
 @pytest.fixture
 def run(attempts: list[Attempt], retrainings: list[Retraining], baseline: Baseline) -> Run:
+    joined = replace(baseline, baseline_id="c00-s000", parent_id="plain-a", proxy_accuracy=0.5)
     return Run(
         attempts=tuple(attempts),
-        baselines=(used(baseline),),
+        baselines=(used(baseline), used(joined, origin=Origin.ADMITTED)),
         retrainings=tuple(retrainings),
         meta={"confirm": CHOSEN},
     )
@@ -75,6 +76,8 @@ def test_without_confirmation_the_sentence_says_that_it_is_one_seed(run: Run) ->
         " digits after one epoch, +37.5 pp against the best baseline, plain-a."
     )
     assert "No network was confirmed (confirm.best asked for none)" in told.verdict
+    begun = found(replace(run, retrainings=(), meta={"config": {"confirm": {"best": 2}}}))
+    assert "(the run ended before that stage was over)" in begun.verdict
     assert "3 of 4 new networks were better than their parent" in told.details[0]
 
 
