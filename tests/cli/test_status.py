@@ -20,6 +20,11 @@ from deltanas.records import State
 Fill = Callable[[RunStore], None]
 
 
+@pytest.fixture(autouse=True)
+def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest's workers have that of its terminal
+
+
 @pytest.fixture
 def write(fill: Fill) -> Callable[..., Path]:
     """Return a function that writes a run of two of three cycles, its study begun."""
