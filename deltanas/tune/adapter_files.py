@@ -33,6 +33,7 @@ def save_adapter(
         save_file(weights, partial / _WEIGHTS, metadata={"format": "pt"})
         adapted.peft_config[_ADAPTER].save_pretrained(str(partial))
         write_card(partial, llm, settings)
+    shutil.copymode(partial / "adapter_config.json", partial / _WEIGHTS)  # safetensors: 0600
     for path in partial.iterdir():  # the row of the cycle counts on them
         with path.open("rb") as file:
             os.fsync(file.fileno())

@@ -177,6 +177,7 @@ def test_a_saved_adapter_loads_again(
         "adapter_model.safetensors",
     }
     assert [path.name for path in directory.parent.iterdir()] == ["cycle_00"]
+    assert len({path.stat().st_mode for path in directory.iterdir()}) == 1  # the umask's
 
     def fresh() -> LlamaForCausalLM:
         copy = LlamaForCausalLM(llm.config).eval()
