@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -21,6 +22,8 @@ from deltanas.config.compose import from_hydra
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
 
+_HELP = frozenset({"--help", "-h", "--hydra-help"})
+
 
 def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
     """Do what the command line asks for; `composed` lets Hydra read it and call `start`."""
@@ -29,6 +32,8 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
     if list(arguments) == ["--version"]:  # else it is Hydra's that is said
         emit(f"deltanas {version('deltanas')}\n")
         return
+    if not _HELP.isdisjoint(arguments):
+        _share_registered_configs()
     resumed = [word for word in arguments if word.startswith("resume=")]
     if not resumed:
         composed()
@@ -38,6 +43,15 @@ def program(arguments: Sequence[str], composed: Callable[[], object]) -> None:
         raise ConfigError(
             f"{resumed[0]} stands alone: a run goes on with the configuration it began with"
         )
+
+
+def _share_registered_configs() -> None:
+    """Let Hydra read its one store of configs where its help would copy it for every group.
+
+    The copies are two thirds of the time that help takes (findings/hydra_help_copies.sh); Hydra
+    copies each config again when it reads it.
+    """
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
 
 
 def start(node: Any) -> None:

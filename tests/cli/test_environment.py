@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from deltanas.cli.environment import CALM, ensure, prepare
+from deltanas.cli.search import program
 from deltanas.evaluate.worker import environment
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +56,13 @@ def test_a_worker_is_calm_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_script_sets_it_by_itself(folder: str) -> None:
     own = [path.name for path in (ROOT / folder).rglob("*.py") if "OMP_WAIT" in path.read_text()]
     assert own == []
+
+
+def test_help_shares_the_registered_configs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra's help copies its store for every group, which is most of its time."""
+    store = ConfigStore.instance()
+    monkeypatch.setattr(ConfigStore, "__deepcopy__", None, raising=False)  # put back at the end
+    program(["seed=1"], lambda: None)
+    assert ConfigStore.__deepcopy__ is None
+    program(["seed=1", "--help"], lambda: None)
+    assert copy.deepcopy(store) is store
