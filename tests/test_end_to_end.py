@@ -117,8 +117,8 @@ def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path: Path):
     assert [[row[k] for k in keys] for row in first] == [[row[k] for k in keys] for row in again]
 
 
-@pytest.mark.parametrize("ablation", ["random_edit", "free_decoding", "no_lora", "no_novelty"])
-def test_every_ablation_runs(ablation: str, tmp_path: Path):
+@pytest.mark.parametrize("ablation", ["free_decoding", "evolution"])
+def test_an_ablation_runs(ablation: str, tmp_path: Path):
     process = run(
         tmp_path / "run",
         f"ablation={ablation}",
