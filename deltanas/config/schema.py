@@ -48,7 +48,7 @@ class LLMConfig:
     full_max_new_tokens: int = bounded(2048, 1)  # where generation=full asks for networks
     temperature: float = bounded(0.35, 0.0, open_low=True)  # 1: as the LLM has it; lower: surer
     top_k: int = bounded(50, 1)  # a token is drawn from so many of the likeliest
-    top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)  # and of these from the first that sum up
+    top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)  # and of the likeliest that sum to this
     replacement: bool = True  # false: no reply to a baseline twice on a data set
     redraws: int = bounded(0, 0)  # replies more, for one whose network the run has
     batch: int = bounded(8, 1)  # replies sampled at once
