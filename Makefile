@@ -9,7 +9,7 @@ ARGS   ?=
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help setup run lemur browser test test-slow test-all bench bench-gpu lint format type wheel constraints clean
+.PHONY: help setup run lemur browser test test-slow test-all bench bench-gpu docs lint format type wheel constraints clean
 
 help:  ## Show this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ bench-gpu: $(READY)  ## Measure a GPU: a 7B LLM's sizes, and candidates against 
 	$(BIN)/python benchmarks/tuning.py --gpu
 	$(BIN)/python benchmarks/authors_trainer.py --gpu
 
+docs: $(READY)  ## Build the pages of docs/ into site/
+	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo site/index.html
+
 lint: $(READY)  ## Check style and layout
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -80,7 +84,7 @@ constraints: $(READY)  ## Write the versions in .venv to constraints.txt
 	@mv .venv/constraints.txt constraints.txt
 
 clean:  ## Remove .venv, caches and built files; runs stay
-	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find deltanas tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted set-up starts over. uv is used where pip can install it.
@@ -92,7 +96,7 @@ $(READY): pyproject.toml constraints.txt
 		|| { echo "Making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing into .venv: on the first time about 3 GB to download and 6 GB on disk, most of it torch"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
-		&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -e '.[dashboard,dev]' -c constraints.txt \
+		&& $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -e '.[dashboard,dev,docs]' -c constraints.txt \
 		|| { echo "uv did not manage it; pip takes over"; \
-		$(BIN)/python -m pip install --disable-pip-version-check -e '.[dashboard,dev]' -c constraints.txt; }
+		$(BIN)/python -m pip install --disable-pip-version-check -e '.[dashboard,dev,docs]' -c constraints.txt; }
 	@touch $@

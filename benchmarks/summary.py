@@ -1,4 +1,4 @@
-"""The table in README: goals of speed, and what the newest results measured.
+"""The table in docs/speed.md: goals of speed, and what the newest results measured.
 
     python benchmarks/summary.py
 

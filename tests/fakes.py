@@ -1,4 +1,4 @@
-"""One fake for each Protocol, so that the loop runs in milliseconds."""
+"""A fake for each main Protocol, so that the loop runs in milliseconds."""
 
 from __future__ import annotations
 

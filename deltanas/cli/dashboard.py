@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
 
     def run() -> None:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         if options.command == "dump":
             _dump(options.entity, options.project, options.file)
         else:
@@ -35,9 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ending("deltanas-dashboard", run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deltanas-dashboard", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="deltanas-dashboard", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True)
     for name, told in (
         ("push", "save the workspace in W&B; the last line is its URL"),
         ("dump", "write it as JSON"),
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "file", type=Path, nargs="?", metavar="FILE", help="(default: stdout)"
             )
-    return parser
+    return made
 
 
 def _dump(entity: str, project: str, file: Path | None) -> None:

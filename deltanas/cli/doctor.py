@@ -49,10 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _examine(arguments: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="deltanas-doctor", description=__doc__)
-    parser.add_argument("--jail", default="auto", choices=["auto", *Tier])
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of the trial")
-    asked = parser.parse_args(arguments)
+    asked = parser().parse_args(arguments)
     for name, value in _machine():
         _say(name, value)
     advice: list[str] = []
@@ -70,6 +67,14 @@ def _examine(arguments: Sequence[str] | None) -> int:
     if not advice:
         _say("to do", "nothing: python -m deltanas can start")
     return int(bool(advice))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="deltanas-doctor", description=__doc__)
+    made.add_argument("--jail", default="auto", choices=["auto", *Tier])
+    made.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of the trial")
+    return made
 
 
 def _say(name: str, value: str) -> None:

@@ -51,25 +51,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 with a verdict, 2 for what the user can mend, 130 for Ctrl-C."""
 
     def run() -> None:
-        options = _parser().parse_intermixed_args(arguments)
+        options = parser().parse_intermixed_args(arguments)
         _run(options.file, options.overrides, options.epochs)
 
     return ending("deltanas-evaluate", run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(
         prog="deltanas-evaluate",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the network's source")
-    parser.add_argument("overrides", nargs="*", metavar="group=option", help="see below")
-    parser.add_argument(
+    made.add_argument("file", type=Path, metavar="FILE", help="the network's source")
+    made.add_argument("overrides", nargs="*", metavar="group=option", help="see below")
+    made.add_argument(
         "--epochs", type=positive, default=1, metavar="N", help="of training (default: 1)"
     )
-    return parser
+    return made
 
 
 def positive(word: str) -> int:

@@ -45,32 +45,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
 
     def run() -> None:
-        parser = _parser()
-        options = parser.parse_args(arguments)
+        reader = parser()
+        options = reader.parse_args(arguments)
         chosen = options.best or options.attempt or options.dataset
         if (options.lemur or options.adapter) and chosen:
-            parser.error("--best, --attempt and --dataset choose one network for a Python file")
+            reader.error("--best, --attempt and --dataset choose one network for a Python file")
         if options.attempt and options.dataset:
-            parser.error("--attempt names a network already; --dataset is for the best one")
+            reader.error("--attempt names a network already; --dataset is for the best one")
         _export(options)
 
     return ending("deltanas-export", run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(
         prog="deltanas-export",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("dest", type=Path, metavar="DEST", help="a .py file, or a folder")
-    which = parser.add_mutually_exclusive_group()
+    made.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
+    made.add_argument("dest", type=Path, metavar="DEST", help="a .py file, or a folder")
+    which = made.add_mutually_exclusive_group()
     which.add_argument("--best", choices=[*Best], help="by which measure")
     which.add_argument("--attempt", metavar="ID", help="this one, as c03-s007")
-    parser.add_argument("--dataset", metavar="NAME", help="the best on it, of a run on several")
-    what = parser.add_mutually_exclusive_group()
+    made.add_argument("--dataset", metavar="NAME", help="the best on it, of a run on several")
+    what = made.add_mutually_exclusive_group()
     what.add_argument(
         "--train",
         type=positive,
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--adapter", action="store_true", help="the LLM's last adapter as a folder for PEFT"
     )
-    return parser
+    return made
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ _PIP_LINES = 5  # of pip's output that an error repeats
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
-    return ending("deltanas-lemur", lambda: _run(_parser().parse_args(arguments), terminal()))
+    return ending("deltanas-lemur", lambda: _run(parser().parse_args(arguments), terminal()))
 
 
 def _run(options: argparse.Namespace, console: Terminal) -> None:
@@ -34,9 +34,10 @@ def _run(options: argparse.Namespace, console: Terminal) -> None:
         _fetch(options.wheel, path, options.force, console)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deltanas-lemur", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="deltanas-lemur", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser(
         "fetch", help=f"download nn-dataset {VERSION} with pip (103 MB) and import it"
     )
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--path", type=Path, help="SQLite file (else one in the user's cache folder)"
         )
-    return parser
+    return made
 
 
 def _info(path: Path, console: Terminal) -> None:

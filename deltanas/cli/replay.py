@@ -33,24 +33,29 @@ NAME = "run.sqlite"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 for differences, 2 for what cannot be used, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(
+
+    def run() -> int:
+        options = parser().parse_args(arguments)
+        return _replay(options.directory, options.study)
+
+    return ending("deltanas-replay", run)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(
         prog="deltanas-replay",
         description=__doc__,
         epilog="example:\n  deltanas-replay runs/2026-11-25_20-39-11_6b1b51",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directory", type=Path, metavar="RUN_DIR", help="what a search wrote")
-    parser.add_argument(
+    made.add_argument("directory", type=Path, metavar="RUN_DIR", help="what a search wrote")
+    made.add_argument(
         "--study",
         action="store_true",
         help="train what was confirmed and the finalists again, too",
     )
-
-    def run() -> int:
-        options = parser.parse_args(arguments)
-        return _replay(options.directory, options.study)
-
-    return ending("deltanas-replay", run)
+    return made
 
 
 def _replay(directory: Path, study: bool) -> int:

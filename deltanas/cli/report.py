@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
 
     def run() -> None:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         console = terminal(piped_width=PIPED_WIDTH)
         if len(options.paths) == 1 and is_run(options.paths[0]):
             _renew(options.paths[0], options.output, console)
@@ -39,17 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ending("deltanas-report", run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deltanas-report", description=__doc__)
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="deltanas-report", description=__doc__)
+    made.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    made.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
         help=f"where {PAGE} and {FIGURES} go (the first PATH if it is a folder of runs, else the"
         f" current folder), or {REPORT} of a single run (its directory)",
     )
-    return parser
+    return made
 
 
 def _renew(directory: Path, output: Path | None, console: Terminal) -> None:

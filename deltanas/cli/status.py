@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 2 for what the user can mend, or 130 for Ctrl-C."""
 
     def run() -> None:
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         console = terminal(piped_width=PIPED_WIDTH)
         if options.watch:
             _watch(options.paths, console)
@@ -42,16 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ending("deltanas-status", run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deltanas-status", description=__doc__)
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="deltanas-status", description=__doc__)
+    made.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    made.add_argument(
         "--watch",
         action="store_true",
         help="look again every two seconds, until all runs are finished, or nobody has written"
         f" for {GRACE_S:.0f} seconds",
     )
-    return parser
+    return made
 
 
 def _watch(paths: Sequence[Path], console: Terminal) -> None:

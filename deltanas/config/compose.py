@@ -138,11 +138,19 @@ def _faults_of_writing(config: Config) -> Iterator[str]:
 
 
 def register() -> None:
-    """Make the schema and the `unique` resolver known to Hydra; calling it again does no harm."""
+    """Make the schema and our resolvers known to Hydra; calling it again does no harm."""
     ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("settings", _settings, replace=True)
     OmegaConf.register_new_resolver(
         "unique", lambda: uuid.uuid4().hex[:6], replace=True, use_cache=True
     )
+
+
+def _settings(*, _root_: Any) -> str:
+    """Return every setting as the help shows it, for Hydra's template."""
+    from deltanas.config.described import overview
+
+    return overview(_root_).replace("$", "$$")
 
 
 def from_hydra(node: Any, folder: Path | None = None) -> Config:

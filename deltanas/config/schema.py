@@ -38,27 +38,27 @@ from deltanas.records import Loop, Precision, TrackerMode
 class LLMConfig:
     """The language model and how it is sampled."""
 
-    name: str = MISSING
-    model: str = MISSING  # hub id, folder, or "embedded"
+    name: str = MISSING  # as reports call it
+    model: str = MISSING  # id on the hub, folder, or "embedded"
     dtype: DType = DType.bfloat16
     quantization: Quantization = Quantization.none
     device: str = "auto"  # auto: the GPU if there is one
     context: int = bounded(4096, 64)  # tokens of prompt and answer together
-    max_new_tokens: int = bounded(1024, 1)
+    max_new_tokens: int = bounded(1024, 1)  # of a reply, at most
     full_max_new_tokens: int = bounded(2048, 1)  # where generation=full asks for networks
-    temperature: float = bounded(0.35, 0.0, open_low=True)
-    top_k: int = bounded(50, 1)
-    top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)
-    replacement: bool = True  # false: a baseline's replies on a data set are all different
-    redraws: int = bounded(0, 0)  # at most, for a reply whose network the run has
+    temperature: float = bounded(0.35, 0.0, open_low=True)  # 1: as the LLM has it; lower: surer
+    top_k: int = bounded(50, 1)  # a token is drawn from so many of the likeliest
+    top_p: float = bounded(0.9, 0.0, 1.0, open_low=True)  # and of the likeliest that sum to this
+    replacement: bool = True  # false: no reply to a baseline twice on a data set
+    redraws: int = bounded(0, 0)  # replies more, for one whose network the run has
     batch: int = bounded(8, 1)  # replies sampled at once
     stop: list[str] = field(default_factory=list)  # tokens that end a reply, besides its own
-    lora_targets: list[str] = field(
+    lora_targets: list[str] = field(  # the layers that an adapter changes
         default_factory=lambda: (
             ["q_proj", "k_proj", "v_proj", "o_proj"] + ["gate_proj", "up_proj", "down_proj"]
         )
     )
-    checkpointing: bool = False  # tuning: compute activations twice instead of keeping them
+    checkpointing: bool = False  # of tuning: compute activations twice instead of keeping them
     lock_names: bool = False  # locked decoding: added lines use known names only
     prompt: str = MISSING  # template of the user turn, see propose/prompt.py
     repair_prompt: str = ""  # the same where a failed delta is shown; empty: it cannot be mended
@@ -92,19 +92,19 @@ class PromptConfig:
 class ImageSetConfig:
     """One image set, and from which proxy accuracy on a candidate may join its pool."""
 
-    name: str = MISSING
+    name: str = MISSING  # as reports call it
     gate: float | None = bounded(None, 0.0, 1.0)  # proxy accuracy; null: each member's own
     image_size: int = bounded(32, 8, 512)  # pixels that images are stored at
     root: str | None = None  # folder with the files of all sets; null: the user's data folder
     class_folders: bool = False  # the root has a folder of images for each class (dataset=folder)
-    channels: int = bounded(3, 1, 3)  # of them: 1 (grey) or 3; other sets have their own
+    channels: int = bounded(3, 1, 3)  # of dataset=folder: 3, or 1 for grey
 
 
 @dataclass
 class DatasetConfig(ImageSetConfig):
     """What is searched on: one image set, or several whose slots take turns."""
 
-    members: dict[str, ImageSetConfig] = field(default_factory=dict)  # none: the set itself
+    members: dict[str, ImageSetConfig] = field(default_factory=dict)  # by name; none: itself
 
     def sets(self) -> list[ImageSetConfig]:
         """Return the image sets of the search; a root named here holds for those without one."""
@@ -136,19 +136,19 @@ class ArchiveConfig:
 class ProtocolConfig:
     """How much is searched, and what a candidate may cost."""
 
-    name: str = MISSING
-    cycles: int = bounded(4, 1)
+    name: str = MISSING  # as reports call it
+    cycles: int = bounded(4, 1)  # of candidates, training and tuning
     candidates: int = bounded(12, 1)  # attempts per cycle
     survey: int = bounded(0, 0)  # baselines scored before the first cycle; others when drawn
     grow_pool: bool = True  # admitted candidates become baselines
     finalists: int = bounded(8, 0)  # trained again, for longer; 0: no study
     finalist_choice: FinalistChoice = FinalistChoice.stratified
-    finalist_epochs: int = bounded(50, 2)
+    finalist_epochs: int = bounded(50, 2)  # that a finalist trains
     finalist_repeats: int = bounded(0, 0)  # finalists trained again with another seed; 0: none
     timeout_s: float = bounded(600.0, 0.0, open_low=True)  # wall time of one proxy epoch
     memory_gb: float = bounded(4.0, 0.5)  # of one worker
-    max_parameters: int = bounded(50_000_000, 1)
-    max_macs: int = bounded(5_000_000_000, 1)  # of one image
+    max_parameters: int = bounded(50_000_000, 1)  # of a network
+    max_macs: int = bounded(5_000_000_000, 1)  # of a network, for one image
 
 
 @dataclass
@@ -167,9 +167,9 @@ class NoveltyConfig:
 
     measure: NoveltyMeasure = NoveltyMeasure.text
     gate: NoveltyGate = NoveltyGate.admission
-    admit: Admission = Admission.gate  # where confirm.race does not decide
+    admit: Admission = Admission.gate  # who is good enough, where confirm.race does not decide
     threshold: float = bounded(0.90, 0.0, 1.0)  # novel below it; a graph is known or not
-    permutations: int = bounded(256, 16)
+    permutations: int = bounded(256, 16)  # of a MinHash signature
     shingle: int = bounded(10, 1)  # characters, or nodes of trees
 
 
@@ -181,19 +181,19 @@ class LoraConfig:
     where input and output embeddings are tied it cannot be merged into the weights.
     """
 
-    enabled: bool = True
+    enabled: bool = True  # false: the LLM stays frozen
     corpus: Corpus = Corpus.own
     curation: Curation = Curation.balanced
-    r: int = bounded(32, 1)
-    alpha: int = bounded(32, 1)
+    r: int = bounded(32, 1)  # rank of what is added to a layer's weights
+    alpha: int = bounded(32, 1)  # what is added is multiplied by alpha / r
     dropout: float = bounded(0.05, 0.0, 1.0)  # of tune.objective=sft; the others go without
-    lr: float = bounded(1e-5, 0.0, open_low=True)
-    weight_decay: float = bounded(0.01, 0.0)
-    epochs: int = bounded(3, 1)
-    batch: int = bounded(1, 1)
-    accumulate: int = bounded(8, 1)
-    pairs: int = bounded(256, 1)  # at most, per cycle
-    minimum_gain: float = bounded(0.0, -1.0, 1.0)  # proxy accuracy over the parent's
+    lr: float = bounded(1e-5, 0.0, open_low=True)  # of AdamW
+    weight_decay: float = bounded(0.01, 0.0)  # of AdamW
+    epochs: int = bounded(3, 1)  # over a cycle's pairs
+    batch: int = bounded(1, 1)  # pairs that fill the context, in a forward pass
+    accumulate: int = bounded(8, 1)  # batches of an optimizer step
+    pairs: int = bounded(256, 1)  # that a cycle teaches, at most
+    minimum_gain: float = bounded(0.0, -1.0, 1.0)  # of a pair: proxy accuracy over the parent's
     per_baseline: int = bounded(4, 1)  # pairs of one baseline, at most
 
 
@@ -201,7 +201,9 @@ class LoraConfig:
 class TuneConfig:
     """What the LLM learns from a search; `lora` says which of its weights change, and how far.
 
-    Objectives besides `sft` learn from every attempt but failures of the machine.
+    `sft` imitates the best pairs. The others also learn from what failed, but for failures of the
+    machine, empty answers and what was asked about baselines held out; `grpo` from the answers
+    of its own cycle only.
     """
 
     objective: Objective = Objective.sft
@@ -209,7 +211,7 @@ class TuneConfig:
     siblings: int = bounded(1, 1)  # slots of a cycle that have their parent in common
     margin: float = bounded(0.1, 0.0, 1.0)  # rewards closer than this count as equal
     real_share: float = bounded(0.0, 0.0, 0.9)  # of LEMUR's pairs in what a cycle teaches
-    guard: bool = False  # an adapter that writes fewer distinct networks than before is undone
+    guard: bool = False  # undo an adapter whose distinct networks fell by more than chance
 
 
 @dataclass
@@ -234,9 +236,9 @@ class ExecutorConfig:
     """Where candidates are evaluated."""
 
     device: Device = Device.cpu
-    workers: int | None = None  # null: one per core, or per GPU
+    workers: int | None = None  # candidates at once; null: one per core, or per GPU
     threads: int = bounded(1, 1)  # per worker
-    jail: JailChoice = JailChoice.auto
+    jail: JailChoice = JailChoice.auto  # SECURITY.md says what each tier keeps out
 
 
 @dataclass
@@ -244,9 +246,9 @@ class TrackerConfig:
     """Where a run is shown besides its own directory."""
 
     name: TrackerName = MISSING
-    project: str = "deltanas"
-    entity: str | None = None
-    group: str | None = None  # null: the jobs of a sweep share its folder's name
+    project: str = "deltanas"  # of W&B
+    entity: str | None = None  # the user or team of W&B; null: its own default
+    group: str | None = None  # of W&B; null: the jobs of a sweep share its folder's name
     mode: TrackerMode = TrackerMode.offline
     rows: bool = True  # every attempt is shown as it comes, not only at the end
     curves: bool = True  # the finalists' accuracy after every epoch
@@ -257,7 +259,7 @@ class TrackerConfig:
 class Config:
     """One search."""
 
-    seed: int = bounded(42, 0, 2**31 - 1)
+    seed: int = bounded(42, 0, 2**31 - 1)  # everything that is drawn derives from it
     proposer: ProposerConfig = field(default_factory=ProposerConfig)
     repair: RepairConfig = field(default_factory=RepairConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
