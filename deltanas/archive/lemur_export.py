@@ -49,13 +49,17 @@ def lemur_files(networks: Iterable[Trained]) -> dict[str, str]:
     """Return the text of every file by its path, from `ab` on.
 
     Trials of equal sources on one data set are one list, the best first. Transforms that LEMUR
-    lacks are written too. Raises ArchiveError for a recipe that no transform of LEMUR's makes.
+    lacks are written too. Raises ArchiveError for a recipe that no transform of LEMUR's makes,
+    for a data set whose name cannot be a folder's, and for two sources of one name.
     """
     files: dict[str, str] = {}
     trials: dict[str, list[dict[str, Any]]] = {}
     for network in networks:
         name, recipe = lemur_name(network.code), network.recipe
-        files[f"ab/nn/nn/{name}.py"] = network.code
+        if files.setdefault(f"ab/nn/nn/{name}.py", network.code) != network.code:
+            raise ArchiveError(
+                f"two networks that differ in their blanks only have the name {name}"
+            )
         transform = _transform_of(network.dataset, recipe)
         known = (*_SIZES, _NATIVE.get(network.dataset))
         if not recipe.transform and recipe.image_size not in known:
@@ -75,6 +79,11 @@ def _dataset(name: str) -> str:
 
     LEMUR parts the names of its folders at underscores.
     """
+    if not re.fullmatch(r"[\w.-]+", name) or ".." in name:
+        raise ArchiveError(
+            f"the data set is called {name!r}; a name that becomes a folder's holds letters,"
+            " digits, single dots and hyphens only"
+        )
     if "_" in name:
         raise ArchiveError(f"the data set is called {name}; LEMUR takes no name with a _ in it")
     return DATASETS[name].name if name in DATASETS and name != "digits" else name

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanas.cli.evaluate import positive
-from deltanas.cli.exits import ending
+from deltanas.cli.exits import ending, visible
 from deltanas.cli.streams import emit
-from deltanas.records import UserError
+from deltanas.records import UserError, is_attempt_id
 from deltanas.report.choosing import Best
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def _export_network(directory: Path, run: Run, options: argparse.Namespace) -> P
     """Write the chosen network, with weights where these are asked for; return the file."""
     from deltanas.record.summary import write_text
     from deltanas.report.choosing import NoNetworkError, attempt_of, best_of
+    from deltanas.report.formats import GAP
     from deltanas.report.provenance import exported, measured
 
     try:
@@ -123,9 +124,9 @@ def _export_network(directory: Path, run: Run, options: argparse.Namespace) -> P
         raise NoNetworkError(f"{directory}: {error}") from error
     row = choice.row
     dest = _file(options.dest, row.attempt_id)
-    emit(f"{row.attempt_id} on {row.dataset}, {choice.reason}\n")
+    emit(f"{visible(f'{row.attempt_id} on {row.dataset}, {choice.reason}')}\n")
     for _, text in measured(run, row):
-        emit(f"  {text}\n")
+        emit(f"  {visible(text.replace(GAP, ' '))}\n")
     more = _trained(run, choice, options.train, dest) if options.train else []
     write_text(dest, exported(run, choice, directory.name, more))
     return dest
@@ -139,6 +140,15 @@ def _trained(run: Run, choice: Choice, epochs: int, dest: Path) -> list[tuple[st
 
 
 def _file(dest: Path, name: str) -> Path:
+    """Return where a network goes; `name`, of an attempt, names the file in a folder.
+
+    Raises ExportError.
+    """
+    if dest.is_dir() and not is_attempt_id(name):
+        raise ExportError(
+            f"the run calls the attempt {name!r}, which is no id as c03-s007, so that no file is"
+            f" named after it; DEST must be a Python file, such as {dest / 'net.py'}"
+        )
     path = dest / f"{name}.py" if dest.is_dir() else dest
     if path.suffix != ".py":
         raise ExportError(f"{path} does not end in .py; DEST must be a Python file, or a folder")

@@ -78,6 +78,8 @@ def used_baseline(row: Sequence[Any]) -> UsedBaseline:
     """Return the baseline of a row."""
     name, dataset, family, code, recipe, parent, proxy, first, source, verdict, reason, graph = row
     found = json.loads(recipe)
+    if not isinstance(found["image_size"], int):  # it becomes a part of file names, and of code
+        raise ValueError(f"image_size of {name} is {found['image_size']!r}; it must be a number")
     return UsedBaseline(
         baseline=Baseline(
             baseline_id=name,

@@ -28,6 +28,7 @@ from deltanas.records.networks import (
     UsedBaseline,
     attempt_id,
     derive_seed,
+    is_attempt_id,
 )
 from deltanas.records.requests import Drawn, Request
 from deltanas.records.runs import (
@@ -76,5 +77,6 @@ __all__ = [
     "Verdict",
     "attempt_id",
     "derive_seed",
+    "is_attempt_id",
     "resume_line",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 
 from deltanas.records.enums import Loop, Origin, Precision, Scaling, Verdict
@@ -189,3 +190,8 @@ def derive_seed(seed: int, *parts: int | str) -> int:
 def attempt_id(cycle: int, slot: int) -> str:
     """Return the name of one attempt: `c03-s017` is slot 17 of cycle 3, both counted from 0."""
     return f"c{cycle:02d}-s{slot:03d}"
+
+
+def is_attempt_id(name: str) -> bool:
+    """Tell whether a name has the form that `attempt_id` gives, and so may name a file."""
+    return re.fullmatch(r"c[0-9]{2,}-s[0-9]{3,}", name) is not None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import accumulate
 
-from deltanas.records import Attempt
+from deltanas.records import Attempt, Run
 from deltanas.report.metrics import is_valid
 
 DIFF_CSS = """
@@ -51,12 +51,17 @@ def best_so_far(attempts: Sequence[Attempt]) -> tuple[float | None, ...]:
     return tuple(None if best < 0 else best for best in accumulate(scores, max))
 
 
-def lineage(attempt: Attempt, parents: Mapping[str, str | None]) -> list[str]:
-    """Return the ids from the attempt's parent back to the archive network it descends from.
+def parents_of(run: Run) -> dict[str, str | None]:
+    """Return the parent's id of every baseline of a run; None for those of the archive."""
+    return {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
 
-    `parents` maps a baseline's id to its parent's. Ends early where a baseline is unknown.
+
+def lineage(attempt: Attempt, parents: Mapping[str, str | None]) -> list[str]:
+    """Return the ids of an attempt and of what it was made from, up to one of the archive's.
+
+    `parents` is of `parents_of`. Ends early where a baseline is unknown.
     """
-    chain = [attempt.parent_id]
+    chain = [attempt.attempt_id, attempt.parent_id]
     while (parent := parents.get(chain[-1])) is not None and parent not in chain:
         chain.append(parent)
     return chain

@@ -6,24 +6,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 NOT_MEASURED = "not measured"
-_GAP = "\u00a0"  # keeps a number and its unit on one line
+GAP = "\u00a0"  # keeps a number and its unit on one line
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Return a rate or accuracy in [0, 1] as a percentage: 0.8333 is `83.3 %`."""
-    return NOT_MEASURED if value is None else f"{100 * value:.{digits}f}{_GAP}%"
+    return NOT_MEASURED if value is None else f"{100 * value:.{digits}f}{GAP}%"
 
 
 def percent_range(low: float | None, high: float | None) -> str:
     """Return an interval of rates: `70.4 to 91.3 %`."""
     if low is None or high is None:
         return NOT_MEASURED
-    return f"{100 * low:.1f} to {100 * high:.1f}{_GAP}%"
+    return f"{100 * low:.1f} to {100 * high:.1f}{GAP}%"
 
 
 def points(value: float | None) -> str:
     """Return a difference of accuracies in percentage points: 0.012 is `+1.2 pp`."""
-    return NOT_MEASURED if value is None else f"{100 * value:+.1f}{_GAP}pp".replace("-", "−")
+    return NOT_MEASURED if value is None else f"{100 * value:+.1f}{GAP}pp".replace("-", "−")
 
 
 def decimal(value: float | None, digits: int = 1) -> str:

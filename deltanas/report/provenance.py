@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from deltanas.records import Attempt, Origin, Recipe, Retraining, Run, UsedBaseline, UserError
+from deltanas.records import Attempt, Recipe, Retraining, Run, UsedBaseline, UserError
 from deltanas.report.choosing import Choice
 from deltanas.report.confirmation import Key, confirm_epochs, paired_gains, validation_accuracies
+from deltanas.report.diffs import lineage, parents_of
 from deltanas.report.formats import percent, points
 from deltanas.report.network_file import network_file
 
@@ -24,19 +25,6 @@ def recipe_of(run: Run, row: Attempt) -> Recipe:
             f"the run's file does not hold {row.parent_id}, from which {row.attempt_id} was made"
         )
     return found.baseline.recipe
-
-
-def lineage(run: Run, row: Attempt) -> list[str]:
-    """Return the ids of a network and of what it was made from, up to one of the archive's."""
-    names = [row.attempt_id]
-    parent = row.parent_id
-    while parent not in names:
-        names.append(parent)
-        found = _used(run, row.dataset, parent)
-        if found is None or found.origin is Origin.ARCHIVE or found.baseline.parent_id is None:
-            break
-        parent = found.baseline.parent_id
-    return names
 
 
 def exported(
@@ -63,7 +51,7 @@ def provenance(run: Run, choice: Choice, run_id: str) -> list[tuple[str, str]]:
         ("attempt", f"{row.attempt_id} of run {run_id}"),
         ("chosen", choice.reason),
         ("written by", f"{row.writer or proposer}" + (f", {llm}" if proposer == "llm" else "")),
-        ("lineage", " <- ".join(lineage(run, row))),
+        ("lineage", " <- ".join(lineage(row, parents_of(run)))),
         ("verdict", f"{row.verdict}" + (f"; {row.reason}" if row.reason else "")),
         *measured(run, row),
     ]

@@ -121,10 +121,19 @@ def test_a_transform_that_lemur_lacks_comes_along() -> None:
     assert places == sorted(places)
 
 
+def test_two_networks_of_one_name_are_refused() -> None:
+    other = network(8).replace("        return self.head", "         return self.head")
+    assert lemur_name(other) == lemur_name(network(8))
+    with pytest.raises(ArchiveError, match="two networks that differ in their blanks only"):
+        lemur_files([FOUND[0], replace(FOUND[1], code=other)])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"dataset": "my_set"}, "takes no name with a _ in it"),
+        ({"dataset": "x/../../y"}, r"'x/../../y'; a name that becomes a folder's holds letters"),
+        ({"dataset": "..y"}, "single dots"),
         ({"recipe": replace(RECIPE, scaling=Scaling.complex)}, "complex images"),
     ],
 )

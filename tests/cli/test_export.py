@@ -186,13 +186,102 @@ def test_networks_in_lemurs_layout_come_with_where_they_are_from(
     assert "LEMUR has no data set digits" in lines[1]
     index = json.loads((dest / "deltanas.json").read_text())
     ((name, told),) = index.items()  # equal sources are one network
-    assert told["lineage"][-1] == "plain-a"
+    assert [each["attempt"] for each in told] == ["c00-s000", "c01-s000", "c01-s003"]
+    assert told[2]["lineage"] == ["c01-s003", "c00-s000", "plain-a"]
     rows = json.loads(
         (dest / f"ab/nn/stat/train/img-classification_digits_acc_{name}/1.json").read_text()
     )
     tests = [0.5, 0.5, 0.875] + [0.375, 0.5, 0.625, 0.375, 0.625, 0.75]
     assert sorted(row["accuracy"] for row in rows) == sorted(tests)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_network_of_anothers_name_in_lemurs_layout_is_left_out_and_told(
+    tmp_path: Path, say: Any, baseline: Baseline, make_attempt: Callable[..., Attempt]
+) -> None:
+    body = "class Net:\n    def f(self):\n        if self:\n            pass\n{}return 1\n"
+    one, other = body.format(" " * 8), body.format(" " * 12)
+    directory = tmp_path / "run"
+    directory.mkdir()
+    with RunStore(directory / "run.sqlite") as store:
+        store.add_baseline(used(baseline))
+        store.append(make_attempt(0, 0, code=one, first_epoch_accuracy=0.25))
+        store.append(make_attempt(0, 1, code=other, first_epoch_accuracy=0.75))
+    _, lines, _ = say(directory, tmp_path / "found", "--lemur")
+    assert lines[0].startswith("c00-s001 is left out: it differs from c00-s000 in blanks only")
+    ((name, told),) = json.loads((tmp_path / "found/deltanas.json").read_text()).items()
+    assert [each["attempt"] for each in told] == ["c00-s000"]
+    assert (tmp_path / f"found/ab/nn/nn/{name}.py").read_text() == one
+    (rows,) = (tmp_path / "found/ab/nn/stat").rglob("1.json")
+    assert [row["accuracy"] for row in json.loads(rows.read_text())] == [0.25]
+
+
+@pytest.mark.parametrize("words", [(), ("--lemur",)])
+def test_no_name_of_a_foreign_run_leads_out_of_the_destination(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    say: Any,
+    baseline: Baseline,
+    make_attempt: Callable[..., Attempt],
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "dest").mkdir()
+    with RunStore(tmp_path / "run/run.sqlite") as store:
+        store.add_baseline(used(baseline, dataset="x/../../../../../../../y"))
+        row = make_attempt(0, 0, dataset="x/../../../../../../../y")
+        store.append(replace(row, attempt_id="../x\x1b[2J"))
+    dest = tmp_path / "dest/found" if words else tmp_path / "dest"
+    code, _, errors = say(tmp_path / "run", dest, *words)
+    assert code == 2
+    assert ("the data set is called 'x/.." if words else r"the attempt '../x\x1b[2J'") in errors
+    assert errors.count("\n") == 1
+    assert "\x1b" not in errors
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["dest", "run"]
+    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("*.json")]
+
+
+def test_an_image_size_that_is_no_number_is_told(
+    tmp_path: Path, say: Any, baseline: Baseline, make_attempt: Callable[..., Attempt]
+) -> None:
+    recipe = replace(baseline.recipe, image_size="8/../../../x")  # type: ignore[arg-type]
+    (tmp_path / "run").mkdir()
+    with RunStore(tmp_path / "run/run.sqlite") as store:
+        store.add_baseline(used(replace(baseline, recipe=recipe)))
+        store.append(make_attempt(0, 0))
+    code, _, errors = say(tmp_path / "run", tmp_path / "found", "--lemur")
+    assert code == 2
+    assert "image_size of plain-a is '8/../../../x'; it must be a number" in errors
+
+
+def test_an_adapter_that_links_out_of_its_run_is_refused(
+    run: Path, tmp_path: Path, say: Any
+) -> None:
+    folder = run / "adapters/cycle_1"
+    folder.mkdir(parents=True)
+    (run / "adapters/cycle_2x").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "adapter_model.safetensors").symlink_to(tmp_path / "secret")
+    (run / "adapters/cycle_2x/adapter_model.safetensors").touch()  # no cycle's name
+    code, _, errors = say(run, tmp_path / "adapter", "--adapter")
+    assert code == 2
+    assert "'adapters/cycle_1/adapter_model.safetensors' leads out of" in errors
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_what_a_foreign_run_says_does_not_steer_the_terminal(
+    tmp_path: Path, say: Any, baseline: Baseline, make_attempt: Callable[..., Attempt]
+) -> None:
+    (tmp_path / "run").mkdir()
+    with RunStore(tmp_path / "run/run.sqlite") as store:
+        store.set_meta("config", {"seed": "\x1b]0;owned\x07"})
+        store.add_baseline(used(baseline))
+        store.append(replace(make_attempt(0, 0), attempt_id="\x1b[2J"))
+    code, lines, _ = say(tmp_path / "run", tmp_path / "net.py")
+    assert code == 0
+    assert r"\x1b[2J on digits" in lines[0]
+    assert r"seed \x1b]0;owned\x07" in lines[1]
+    assert "50.0 % on the validation split" in lines[1]
+    assert not {"\x1b", "\x07"} & set("".join(lines))
 
 
 def test_an_adapter_tells_no_path_and_may_be_read(run: Path, tmp_path: Path, say: Any) -> None:

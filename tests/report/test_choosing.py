@@ -10,7 +10,8 @@ import pytest
 
 from deltanas.records import Attempt, Finalist, Retraining, Run, Verdict
 from deltanas.report.choosing import Best, NoNetworkError, attempt_of, best_of
-from deltanas.report.provenance import LineageError, lineage, provenance, recipe_of
+from deltanas.report.diffs import lineage, parents_of
+from deltanas.report.provenance import LineageError, provenance, recipe_of
 from tests.run_fixtures import CHOSEN, used
 
 
@@ -149,10 +150,10 @@ def test_an_attempt_is_had_by_its_id_whatever_became_of_it(
 
 def test_the_lineage_ends_in_the_archive(run: Run) -> None:
     row = attempt_of(run, "c01-s003").row
-    assert lineage(run, row) == ["c01-s003", "c00-s000", "plain-a"]
+    assert lineage(row, parents_of(run)) == ["c01-s003", "c00-s000", "plain-a"]
     looped = replace(run.baselines[1].baseline, parent_id="c01-s003")
     circle = replace(run, baselines=(replace(run.baselines[1], baseline=looped),))
-    assert lineage(circle, row) == ["c01-s003", "c00-s000"]
+    assert lineage(row, parents_of(circle)) == ["c01-s003", "c00-s000"]
     with pytest.raises(LineageError, match="does not hold c00-s000, from which c01-s003"):
         recipe_of(replace(run, baselines=()), row)
 

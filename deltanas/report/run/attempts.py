@@ -12,7 +12,7 @@ from typing import Any
 
 from deltanas.records import Attempt, Finalist, Purpose, Retraining, Run
 from deltanas.report.confirmation import fresh_gains
-from deltanas.report.diffs import lineage
+from deltanas.report.diffs import lineage, parents_of
 from deltanas.report.formats import count, decimal, duration, percent, points
 from deltanas.report.run.texts import Runs, Texts, edits
 
@@ -57,7 +57,7 @@ def packed_details(run: Run) -> str:
     }
     numbers = {key: number for number, key in enumerate(sources)}
     runs = [texts.add(code, coloured=True) for code in sources.values()]
-    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
+    parents = parents_of(run)
     finals = {finalist.attempt_id: finalist for finalist in run.finalists}
     repeats = {finalist.attempt_id: finalist for finalist in run.repeats}
     again: dict[tuple[str, str], list[Retraining]] = {}
@@ -70,7 +70,7 @@ def packed_details(run: Run) -> str:
             "verdict": str(attempt.verdict),
             "advice": attempt.verdict.for_people,
             "reason": attempt.reason,
-            "path": lineage(attempt, parents),
+            "path": lineage(attempt, parents)[1:],
             "facts": list(_facts(attempt)),
             "seeds": list(_seeds(again, key, attempt.attempt_id)),
             "training": _training(finals.get(attempt.attempt_id), repeats.get(attempt.attempt_id)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deltanas.records import Attempt, CycleSummary, Finalist, Run, Summary, Verdict
-from deltanas.report.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage
+from deltanas.report.diffs import DIFF_CSS, best_attempts, diff_fragment, lineage, parents_of
 from deltanas.report.formats import decimal, dotted
 from deltanas.report.headline import headline, stages
 from deltanas.report.metrics import is_valid
@@ -15,10 +15,10 @@ from deltanas.report.ranking import Correlation, Fidelity, fidelity
 from deltanas.report.run import curves, plots
 from deltanas.report.run.attempts import Row, packed_details, rows_of
 from deltanas.report.run.best_so_far import best_so_far, best_so_far_plot
+from deltanas.report.run.conditions import conditions
 from deltanas.report.run.finding import Finding, finding, gain_interval
 from deltanas.report.run.funnel import funnel
 from deltanas.report.run.lineage import KINDS, gain_kind, lineage_of
-from deltanas.report.run.provenance import provenance
 
 FIRST_ROWS = 100  # attempts that the table shows at first; a page of 1,100 opens in a third
 REASON_LENGTH = 240  # characters of a reason that the table of verdicts shows
@@ -85,7 +85,7 @@ def _context(run: Run, summary: Summary, note: str) -> dict[str, Any]:
         ],
         "repeats": {repeat.attempt_id: repeat.final_accuracy for repeat in run.repeats},
         "finalists": sorted(finalists, key=lambda f: -f.proxy_accuracy),
-        "provenance": provenance(run),
+        "conditions": conditions(run),
         "config": list(dotted(run.meta.get("config") or {})),
         "versions": list(dotted(run.meta.get("versions") or {})),
         "diff_css": DIFF_CSS,
@@ -106,11 +106,10 @@ def _best(run: Run, told: Finding) -> dict[str, Any] | None:
         named = best_attempts(run.attempts, 1)
     if not named:
         return None
-    parents = {used.baseline.baseline_id: used.baseline.parent_id for used in run.baselines}
     return {
         "attempt": named[0],
         "diff": diff_fragment(named[0].delta),
-        "ancestors": lineage(named[0], parents),
+        "ancestors": lineage(named[0], parents_of(run))[1:],
     }
 
 

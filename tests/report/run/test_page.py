@@ -163,12 +163,13 @@ def test_lineage_ends_at_the_archive_and_at_unknown_parents(
     make_attempt: Callable[..., Attempt],
 ) -> None:
     parents = {"c01-s000": "c00-s000", "c00-s000": "plain-a", "plain-a": None}
-    assert lineage(make_attempt(parent_id="c01-s000"), parents) == [
+    assert lineage(make_attempt(2, 0, parent_id="c01-s000"), parents) == [
+        "c02-s000",
         "c01-s000",
         "c00-s000",
         "plain-a",
     ]
-    assert lineage(make_attempt(parent_id="lost"), parents) == ["lost"]
+    assert lineage(make_attempt(parent_id="lost"), parents) == ["c00-s000", "lost"]
 
 
 def test_diff_lines_carry_their_kind() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deltanas.records import Run
-from deltanas.report.run.provenance import provenance
+from deltanas.report.run.conditions import conditions
 
 
 def test_command_and_places_are_told() -> None:
@@ -14,7 +14,7 @@ def test_command_and_places_are_told() -> None:
         "machine": {"cores": "2", "memory": "8 GiB"},
         "resumed": [{"commit": None, "jail": {"tier": "basic"}}],
     }
-    told = dict(provenance(Run(meta=meta)))
+    told = dict(conditions(Run(meta=meta)))
     assert told["command"] == "deltanas 'ablation=a b' seed=1"
     assert told["overrides"] == "none: every setting has its default"
     assert told["machine"] == "cores 2, memory 8 GiB"
@@ -22,4 +22,4 @@ def test_command_and_places_are_told() -> None:
 
 
 def test_what_an_older_run_did_not_record_says_so() -> None:
-    assert set(dict(provenance(Run())).values()) == {"not recorded"}
+    assert set(dict(conditions(Run())).values()) == {"not recorded"}

@@ -13,7 +13,7 @@ NOT_RECORDED = "not recorded"
 _SHARED = ("machine", "jail", "versions", "llm", "commit")  # what a resumed run may have anew
 
 
-def provenance(run: Run) -> list[tuple[str, str]]:
+def conditions(run: Run) -> list[tuple[str, str]]:
     """Return what is to be known to make the run again, by name."""
     meta = run.meta
     command = meta.get("command")
