@@ -269,9 +269,12 @@ class ListTracker:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.started: tuple[str, str, int] | None = None  # id, name, attempts that were shown
 
-    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
-        self.told.append("start")
+    def start(
+        self, run_id: str, name: str, config: Mapping[str, Any], shown: Sequence[Attempt] = ()
+    ) -> None:
+        self.started = run_id, name, len(shown)
 
     def log_cycle(self, summary: CycleSummary) -> None:
         self.told.append(f"cycle {summary.cycle}")

@@ -250,8 +250,6 @@ class TrackerConfig:
     entity: str | None = None  # the user or team of W&B; null: its own default
     group: str | None = None  # of W&B; null: the jobs of a sweep share its folder's name
     mode: TrackerMode = TrackerMode.offline
-    rows: bool = True  # every attempt is shown as it comes, not only at the end
-    curves: bool = True  # the finalists' accuracy after every epoch
     artifacts: bool = False  # report.html, and the source of the best network
 
 

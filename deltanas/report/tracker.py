@@ -38,10 +38,13 @@ class Tracker(Protocol):
     `finish` comes exactly once, also where the run breaks.
     """
 
-    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+    def start(
+        self, run_id: str, name: str, config: Mapping[str, Any], shown: Sequence[Attempt] = ()
+    ) -> None:
         """Open the run of an id, with a name for people.
 
-        The configuration is a plain nested mapping.
+        The configuration is a plain nested mapping. A run that goes on was `shown` before, up to
+        these attempts: what is counted goes on from there.
         """
         ...
 
@@ -73,7 +76,9 @@ class Tracker(Protocol):
 class NullTracker:
     """Shows nothing."""
 
-    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+    def start(
+        self, run_id: str, name: str, config: Mapping[str, Any], shown: Sequence[Attempt] = ()
+    ) -> None:
         """Do nothing."""
 
     def log_cycle(self, summary: CycleSummary) -> None:
@@ -127,11 +132,15 @@ class WandbTracker:
         self._rows = 0
         self._best: float | None = None  # proxy accuracy so far
 
-    def start(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+    def start(
+        self, run_id: str, name: str, config: Mapping[str, Any], shown: Sequence[Attempt] = ()
+    ) -> None:
         """Open the run; online, a known id goes on with its run.
 
         W&B refuses ids that hold any of `/ \\ # ? % :`, and takes any name.
         """
+        for attempt in shown:
+            self._count(attempt)
         with self._shielded("cannot show this run"):
             import wandb
 
@@ -173,9 +182,7 @@ class WandbTracker:
         """Log one attempt's measured figures in one step, with the best accuracy so far."""
         if self._died:
             return
-        self._rows += 1
-        best = [self._best, None if attempt.degenerate else attempt.proxy_accuracy]
-        self._best = max((known for known in best if known is not None), default=None)
+        self._count(attempt)
         figures = {
             keys.ATTEMPT: self._rows,
             keys.ATTEMPT_VALID: int(is_valid(attempt)),
@@ -186,6 +193,11 @@ class WandbTracker:
         }
         with self._shielded():
             self._open_run().log({k: value for k, value in figures.items() if value is not None})
+
+    def _count(self, attempt: Attempt) -> None:
+        self._rows += 1
+        best = [self._best, None if attempt.degenerate else attempt.proxy_accuracy]
+        self._best = max((known for known in best if known is not None), default=None)
 
     def log_finalists(self, finalists: Sequence[Finalist]) -> None:
         """Log every finalist's validation accuracy, one step an epoch."""

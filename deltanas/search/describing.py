@@ -25,6 +25,7 @@ from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline, resume_line
 from deltanas.report.console import say
+from deltanas.report.tracker import Tracker
 from deltanas.search.machine import commit, machine
 
 if TYPE_CHECKING:
@@ -85,13 +86,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
 
 
-def shown_as(store: RunStore) -> tuple[str, str]:
-    """Return the id and the name under which a tracker shows the run, wherever it lies now.
+def show(tracker: Tracker, store: RunStore, config: Mapping[str, Any]) -> None:
+    """Open the tracker under the id and the name that the run has, wherever it lies now.
 
     A run of an earlier version was shown under its own id.
     """
     run_id = store.meta("run_id")
-    return store.meta("tracker_id") or run_id, store.meta("title") or run_id
+    tracker.start(
+        store.meta("tracker_id") or run_id,
+        store.meta("title") or run_id,
+        config,
+        store.attempts(),
+    )
 
 
 def describe_machine(store: RunStore, executor: Executor, llm: dict[str, Any] | None) -> None:

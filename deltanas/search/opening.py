@@ -32,7 +32,7 @@ from deltanas.search.describing import (
     describe_machine,
     describe_rooms,
     settings_of,
-    shown_as,
+    show,
 )
 from deltanas.search.fresh_seeds import FreshSeeds
 from deltanas.search.graphs import Tracing
@@ -123,23 +123,18 @@ def opened(
             proposer=proposer,
             lessons=lessons,
             executor=executor,
-            journal=journal(store) if journal else _shown(config, store, tracker),
+            journal=journal(store) if journal else RunJournal(store, tracker.log_row),
             progress=progress,
         )
         confirm = Confirm(
             config=config, store=store, fresh=search.race.fresh, memory=search.memory
         )
         study = Study(config=config, store=store, executor=executor, stages=search.stages)
-        tracker.start(*shown_as(store), plain)  # last: from here on it is the caller's to finish
+        show(tracker, store, plain)  # last: from here on it is the caller's to finish
         yield Opened(
             search=search, confirm=confirm, study=study,
             store=store, tracker=tracker, progress=progress,
         )  # fmt: skip
-
-
-def _shown(config: Config, store: RunStore, tracker: Tracker) -> Journal:
-    """Return the journal of a run, whose rows the tracker shows as they come."""
-    return RunJournal(store, tracker.log_row) if config.tracker.rows else RunJournal(store)
 
 
 def assembled(

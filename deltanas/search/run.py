@@ -125,8 +125,7 @@ def _conclude(
     report = directory / "report.html"
     write_text(report, run_page(held, summary, "" if whole else unfinished(directory)))
     run.tracker.log_candidates(held.attempts)
-    if config.tracker.curves:
-        run.tracker.log_finalists(held.finalists)
+    run.tracker.log_finalists(held.finalists)
     if config.tracker.artifacts:
         run.tracker.log_files(report, held.attempts)
     print_summary(summary, cycles_of(held.cycles, held.attempts), console)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,21 @@ def test_rows_come_one_by_one_and_curves_epoch_by_epoch(
         {"finalists/epoch": 2, "finalist/c00-s000": 0.5},
         {"finalists/epoch": 3, "finalist/c00-s000": 0.75},
     ]
+
+
+def test_a_run_that_goes_on_is_counted_on(
+    tmp_path: Path, attempts: list[Attempt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[dict[str, Any]] = []
+    run = SimpleNamespace(log=logged.append, define_metric=lambda *_, **options: None)
+    monkeypatch.setattr("wandb.setup", lambda **options: None)
+    monkeypatch.setattr("wandb.init", lambda **options: run)
+    tracker = WandbTracker(project="deltanas", directory=tmp_path, say=pytest.fail)
+    tracker.start("run", "run", {}, attempts[:5])
+    tracker.log_row(attempts[5])
+    (step,) = logged
+    assert (step[keys.ATTEMPT], step[keys.ATTEMPT_BEST]) == (6, 0.75)
+    assert step[keys.ATTEMPT_ACCURACY] == 0.5
 
 
 def test_report_and_best_network_are_artifacts(records: list[dict[str, Any]]) -> None:

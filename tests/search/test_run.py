@@ -63,7 +63,7 @@ def said() -> io.StringIO:
 def go(tmp_path: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a search with an executor, and tells what the tracker saw."""
 
-    def run(executor: InlineExecutor) -> ListTracker:
+    def run(executor: InlineExecutor, *, artifacts: bool = False) -> ListTracker:
         tracker = ListTracker()
 
         @contextmanager
@@ -85,7 +85,9 @@ def go(tmp_path: Path, said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> An
                 )
 
         monkeypatch.setattr(module, "opened", opened)
-        run_search(settled(configured()), tmp_path, Console(file=said, width=40), began=0.0)
+        settings = settled(configured())
+        settings.tracker.artifacts = artifacts
+        run_search(settings, tmp_path, Console(file=said, width=40), began=0.0)
         return tracker
 
     return run
@@ -116,6 +118,10 @@ def test_a_run_that_breaks_tells_its_tracker_and_goes_on(go: Any, tmp_path: Path
         "2 finalists",
         "finish",
     ]
+
+
+def test_artifacts_are_kept_where_they_are_asked_for(go: Any) -> None:
+    assert go(InlineExecutor(), artifacts=True).told[-3:] == ["2 finalists", "files", "finish"]
 
 
 @pytest.mark.parametrize(
