@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deltanas.cli.exits import visible
-from deltanas.cli.one_network import Trial, job_of, one_worker
+from deltanas.cli.one_network import Trial, job_of, judged, one_worker, screened
 from deltanas.cli.streams import emit
 from deltanas.cli.terminal import terminal
 from deltanas.cli.whole_run import config_of
@@ -31,8 +31,13 @@ class TrainingError(UserError):
 def export_weights(run: Run, row: Attempt, epochs: int, path: Path) -> list[tuple[str, str]]:
     """Train a network, write its weights, and return what its file says of them.
 
-    Raises TrainingError where it does not train, or its weights do not make it again.
+    What makes them worth nothing, as that it learned nothing, is said and in the file. Raises
+    TrainingError where the screen refuses it (a foreign run may hold anything), where it does not
+    train, or where its weights do not make it again.
     """
+    refused = screened(row.code)
+    if refused:
+        raise TrainingError(_failure(row, refused, "pass the screen"))
     recipe = recipe_of(run, row)
     trial = Trial(config=config_of(run, row.dataset), recipe=recipe, told_by="the run")
     console = terminal()
@@ -51,6 +56,10 @@ def export_weights(run: Run, row: Attempt, epochs: int, path: Path) -> list[tupl
             f" {percent(trained.test_accuracy)}: it keeps something outside of its weights\n"
         )
     told = _told(job, loaded, images, epochs)
+    doubt = _doubt(trained, loaded, images)
+    if doubt:
+        emit(f"{visible(doubt)}\n")
+        told.append(("doubt", doubt))
     partial = path.with_name(f".{path.name}.unfinished")
     metadata = {"network": row.attempt_id, "dataset": row.dataset, **dict(told)}
     partial.write_bytes(checked_weights(trained.weights, metadata))
@@ -62,6 +71,16 @@ def export_weights(run: Run, row: Attempt, epochs: int, path: Path) -> list[tupl
 def _loading(job: Job, weights: bytes) -> Job:
     """Return the job that answers with weights, in our loop, as the network's own trains."""
     return replace(job, keep_weights=False, weights=weights, epochs=1, loop=Loop.trusted)
+
+
+def _doubt(trained: Evaluation, loaded: Evaluation, images: ImageData) -> str:
+    """Return why the weights are worth nothing, or not what they seem; empty: they are."""
+    both = replace(
+        loaded,
+        overworked=trained.overworked,
+        batch_dependent=trained.batch_dependent or loaded.batch_dependent,
+    )
+    return judged(both, images).reason
 
 
 def _failure(row: Attempt, found: Evaluation, what: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -342,16 +343,10 @@ def scored(accuracy: float, **more: Any) -> Evaluation:
 def test_weights_are_those_of_the_jail_and_their_figures_of_a_fresh_process(
     run: Path, tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from contextlib import nullcontext
-
     weights = table({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, bytes(8))
-    images = SimpleNamespace(
-        channels=1, num_classes=10, channel_statistics=lambda: ((51.0,), (102.0,))
+    executor = in_place_of_the_jail(
+        monkeypatch, scored(0.9, weights=weights), scored(0.75), screens=False
     )
-    executor = Scripted(scored(0.9, weights=weights), scored(0.75))
-    path = "deltanas.cli.export_weights"
-    monkeypatch.setattr(f"{path}.one_worker", lambda *_: nullcontext((executor, images)))
-    monkeypatch.setattr(f"{path}.config_of", config_of_digits)
     code, lines, _ = say(run, tmp_path / "best.py", "--train", "5")
     assert code == 0
     assert lines[-2:] == [str(tmp_path / "best.safetensors"), str(tmp_path / "best.py")]
@@ -377,6 +372,73 @@ def test_weights_are_those_of_the_jail_and_their_figures_of_a_fresh_process(
         assert code == 2
         assert message in errors
         assert not list(tmp_path.glob("*other*"))
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (scored(0.9, overworked=True), "its own loop took more CPU time than the epochs"),
+        (scored(0.9, batch_dependent=True), "it answers an image otherwise among other images"),
+        (scored(0.1), "it learned nothing: proxy accuracy 0.100, where always"),
+    ],
+)
+def test_weights_that_are_worth_nothing_say_so(
+    found: Evaluation,
+    told: str,
+    run: Path,
+    tmp_path: Path,
+    say: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = table({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, bytes(8))
+    accuracy = found.proxy_accuracy or 0.0
+    in_place_of_the_jail(
+        monkeypatch, replace(found, weights=weights), scored(accuracy), screens=False
+    )
+    code, lines, _ = say(run, tmp_path / "best.py", "--train", "5")
+    assert code == 0
+    assert any(line.startswith(told) for line in lines)
+    assert f"doubt         {told}" in (tmp_path / "best.py").read_text()
+
+
+def test_what_the_screen_refuses_is_not_trained(
+    tmp_path: Path,
+    say: Any,
+    baseline: Baseline,
+    make_attempt: Callable[..., Attempt],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "run").mkdir()
+    with RunStore(tmp_path / "run/run.sqlite") as store:
+        store.add_baseline(used(baseline))
+        code = f'{network(8)}x = open("names.txt")\n'
+        store.append(make_attempt(0, 0, verdict=Verdict.POLICY, code=code))
+    executor = in_place_of_the_jail(monkeypatch)
+    words = ("--attempt", "c00-s000", "--train", "1")
+    ended, _, errors = say(tmp_path / "run", tmp_path / "net.py", *words)
+    assert ended == 2
+    assert "c00-s000 did not pass the screen: policy, " in errors
+    assert executor.jobs == []
+    assert not list(tmp_path.glob("net*"))
+
+
+def in_place_of_the_jail(
+    monkeypatch: pytest.MonkeyPatch, *answers: Evaluation, screens: bool = True
+) -> Scripted:
+    """Let --train be answered so; without `screens`, stand-ins for networks pass the screen."""
+    images = SimpleNamespace(
+        channels=1,
+        num_classes=10,
+        channel_statistics=lambda: ((51.0,), (102.0,)),
+        majority_rate=lambda split: 0.1,
+    )
+    executor = Scripted(*answers)
+    path = "deltanas.cli.export_weights"
+    monkeypatch.setattr(f"{path}.one_worker", lambda *_: nullcontext((executor, images)))
+    monkeypatch.setattr(f"{path}.config_of", config_of_digits)
+    if not screens:
+        monkeypatch.setattr(f"{path}.screened", lambda code: None)
+    return executor
 
 
 def config_of_digits(*_: object) -> Any:
