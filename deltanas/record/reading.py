@@ -23,11 +23,14 @@ def address(path: Path, options: str) -> str:
 
 @contextmanager
 def reader(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection that reads a run's file: what was written, up to the last transaction."""
+    """Yield a connection that reads a run's file: what was written, up to the last transaction.
+
+    Of a file that nobody writes it reads a copy in memory.
+    """
     with ExitStack() as resources:
         try:
             connection = _opened(path, resources)
-        except (sqlite3.OperationalError, FileNotFoundError):
+        except (sqlite3.DatabaseError, FileNotFoundError):
             connection = _opened(path, resources)  # a writer that ends takes `-wal` with it
         yield connection
 
@@ -39,10 +42,13 @@ def _opened(path: Path, resources: ExitStack) -> sqlite3.Connection:
     finds them; a copy of it may lack the latter, and is then read from a copy of its own.
     """
     wal, shm = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
+    while not wal.exists():
+        before = _state(path)
+        connection = resources.enter_context(closing(_copy(path)))
+        if not wal.exists() and _state(path) == before:
+            return connection
     uri = address(path, "mode=ro&readonly_shm=1")
-    if not wal.exists():
-        uri = address(path, "mode=ro&immutable=1")
-    elif not shm.exists():
+    if not shm.exists():
         folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="deltanas-"))
         for file in (path, wal):
             shutil.copyfile(file, Path(folder, file.name))
@@ -51,3 +57,22 @@ def _opened(path: Path, resources: ExitStack) -> sqlite3.Connection:
     resources.enter_context(closing(connection))
     connection.execute("SELECT count(*) FROM sqlite_master")
     return connection
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    """Return a copy in memory; it is worth nothing where somebody wrote meanwhile.
+
+    SQLite takes no lock on an immutable file, and leaves undefined what it reads of one that
+    changes.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    uri = address(path, "mode=ro&immutable=1")
+    with closing(sqlite3.connect(uri, uri=True)) as file:
+        file.backup(copy)
+    return copy
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Return what differs once a file was written or replaced."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from deltanas.record import reading
 from deltanas.record.store import RunStore, RunStoreError
 
 WRITER = """
@@ -75,6 +77,25 @@ def test_a_writer_that_ends_while_a_reader_opens_is_no_fault(
 
     monkeypatch.setattr(Path, "exists", and_then_it_ends)
     assert seed_of(tmp_path) == 7
+
+
+def test_a_writer_that_begins_while_a_reader_reads_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "run.sqlite"
+    with RunStore(file) as store:
+        store.set_meta("seed", 7)
+    found = reading.address
+    with ExitStack() as writers:
+
+        def and_it_begins(path: Path, options: str) -> str:
+            if "immutable" in options:
+                monkeypatch.setattr(reading, "address", found)
+                writers.enter_context(RunStore(file)).set_meta("seed", 8)
+            return found(path, options)
+
+        monkeypatch.setattr(reading, "address", and_it_begins)
+        assert seed_of(tmp_path) == 8
 
 
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
