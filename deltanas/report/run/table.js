@@ -46,9 +46,9 @@ function textFor(row) {
 }
 
 async function filter() {
-  const asked = Object.fromEntries(new FormData(form));
+  if (form.elements.text.value.trim()) data = await payload;
+  const asked = Object.fromEntries(new FormData(form)); // as it is by now
   const text = asked.text.trim().toLowerCase();
-  if (text) data = await payload;
   const gain = (row) => (valueOf(row, 5) === "" ? null : Number(valueOf(row, 5)));
   const fits = (row) =>
     ["verdict", "family", "cycle"].every((key) => !asked[key] || row.dataset[key] === asked[key]) &&

@@ -125,6 +125,16 @@ def test_filters_leave_the_rows_that_are_asked_for(browser: Browser, page: Path)
     browser.until("!document.querySelector('#none').hidden")
 
 
+def test_what_is_cleared_while_the_texts_are_unpacked_filters_nothing(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page, 1400, dark=False)
+    field = "document.querySelector('[name=text]').value"
+    browser.run(f"({field} = 'channels 32', filter(), {field} = '', filter())")
+    browser.driver.execute_async_script("payload.then(() => setTimeout(arguments[0]))")
+    assert len(browser.shown()) == 8
+
+
 def test_a_row_opens_to_its_delta_and_code_and_copies_them(browser: Browser, page: Path) -> None:
     browser.open(page, 1400, dark=False)
     browser.click("a[href='#c00-s000'] circle")  # a dot of the lineage
