@@ -107,7 +107,8 @@ def run(overrides: Sequence[str] | str = (), *, directory: Path | str | None = N
     """Search with overrides as on the command line, show how it goes, and return the run.
 
     `directory` is where it is written (None: a new folder in `runs`). It is the program `deltanas`
-    in a process of its own: what is loaded here, as torch, does not matter to it.
+    in a process of its own: what is loaded here, as torch, does not matter to it. Where this
+    process ends, also by SIGKILL, it ends on SIGTERM, and leaves what it has.
 
     Raises UserError for what you can mend, with its one message, RunError for what you cannot, and
     KeyboardInterrupt once an interrupted search has written what it has; `["resume=DIR"]` then
@@ -167,7 +168,7 @@ def _searched(words: Sequence[str], complaints: IO[str]) -> tuple[int, str]:
     here = str(Path(deltanas.__file__).parents[1])
     paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "deltanas", *words],
+        [sys.executable, "-P", "-m", "deltanas.cli.tied", str(os.getpid()), *words],
         env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

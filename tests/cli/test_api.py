@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 import deltanas
 from deltanas.record.lock import held
 from deltanas.records import UserError, Verdict
+from tests.evaluate.processes import descendants, parents, wait_for
 from tests.test_end_to_end import UNCONFIRMED
 
 SMALL = (
@@ -98,6 +102,28 @@ def test_a_program_that_breaks_is_no_run(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(api, "_searched", broken)
     with pytest.raises(api.RunError, match="ended with status 1: Traceback"):
         deltanas.run()
+
+
+LONG = """
+import deltanas
+deltanas.run({words!r}, directory={directory!r})
+"""
+
+
+def test_a_search_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
+    words = [word for word in SMALL if "cycles" not in word] + ["protocol.cycles=60"]
+    code = LONG.format(words=words, directory=str(tmp_path / "run"))
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as notebook:
+        assert notebook.stdout is not None
+        assert notebook.stdout.readline()  # the search has said what it is
+        (search, *_) = descendants(notebook.pid)
+        notebook.kill()
+    try:
+        wait_for(lambda: search not in parents(), 15.0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(search, signal.SIGTERM)
 
 
 def test_the_package_is_cheap_and_says_what_it_offers() -> None:

@@ -161,9 +161,9 @@ def enter_jail(jail: Jail, *, parent: int, answer: int, limits: Limits) -> None:
         seccomp.install(seccomp.for_process(jail.program, os.getpid()))
 
 
-def die_with(parent: int) -> None:
-    """Ask for SIGKILL when the parent ends. Raises OSError where it already has."""
-    prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+def die_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Ask for a signal when the parent ends. Raises OSError where it already has."""
+    prctl(PR_SET_PDEATHSIG, int(by))
     if os.getppid() != parent:
         raise OSError(f"the parent is process {os.getppid()}; it must be {parent}")
 
