@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deltanas.cli.exits import visible
 from deltanas.config.schema import Config
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
@@ -90,7 +91,7 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
     if is_being_written(directory / STORE):
         return _lost(directory, State.RUNNING, "a process is writing it")
     try:
-        summary = read_summary(directory / SUMMARY)
+        summary = _visible_in(read_summary(directory / SUMMARY))
     except FileNotFoundError:
         return _lost(directory, State.UNFINISHED, "it has no summary")
     except (SummaryError, OSError) as error:
@@ -143,6 +144,16 @@ def read_whole(directory: Path) -> WholeRun:
     return WholeRun(held=held, summary=summary, note=note)
 
 
+def _visible_in(summary: Summary) -> Summary:
+    """Return a summary whose names may be shown anywhere, as it may be of somebody else's run."""
+    texts = {
+        each.name: visible(text)
+        for each in fields(summary)
+        if isinstance(text := getattr(summary, each.name), str)
+    }
+    return replace(summary, **texts)
+
+
 def _finished(store: RunStore) -> bool:
     """Tell whether a run with a summary went to its end; an interrupted one has a summary too.
 
@@ -164,7 +175,8 @@ def _settings(store: RunStore) -> dict[str, str]:
     novelty = {"novelty": {"definition": store.meta("novelty")}} if store.meta("novelty") else {}
     held = dict(dotted(store.meta("config") or {}))
     known = dict(dotted(asdict(Config()))) if held else {}
-    return known | held | dict(dotted(novelty))
+    found = known | held | dict(dotted(novelty))
+    return {visible(key): visible(text) for key, text in found.items()}
 
 
 def _lost(directory: Path, state: State, reason: str) -> LostRun:

@@ -163,6 +163,19 @@ def test_an_interrupted_run_enters_no_mean(
     assert str(tmp_path / "a sweep/2") in capsys.readouterr().out
 
 
+def test_what_a_foreign_run_says_does_not_steer_the_terminal(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "sweep/0", llm="\x1b[2Jtiny")
+    (tmp_path / "sweep/1/.hydra").mkdir(parents=True)
+    (tmp_path / "sweep/1/.hydra/overrides.yaml").write_text('- "seed=\\e[2J1"\n')
+    assert main([str(tmp_path / "sweep")]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"\x1b[2Jtiny" in printed
+    assert r"seed=\x1b[2J1" in printed
+
+
 def test_nothing_but_failed_jobs_is_still_a_page(tmp_path: Path) -> None:
     (tmp_path / "0/.hydra").mkdir(parents=True)
     (tmp_path / "0/.hydra/overrides.yaml").write_text("- seed=1\n", encoding="utf-8")

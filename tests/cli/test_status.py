@@ -6,7 +6,7 @@ import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from deltanas.cli import status as module
 from deltanas.cli.status import main
 from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
-from deltanas.records import State
+from deltanas.records import Attempt, State
 
 Fill = Callable[[RunStore], None]
 
@@ -82,6 +82,21 @@ def test_what_is_not_confirmed_to_the_end_claims_nothing(
     assert main([str(write(tmp_path / "run", seeds=3))]) == 0
     # two of the sample with one parent, and one more among the best
     assert "Confirmed 8 of 12 epochs so far" in said(capsys)
+
+
+def test_what_a_foreign_run_says_does_not_steer_the_terminal(
+    write: Callable[..., Path],
+    make_attempt: Callable[..., Attempt],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = write(tmp_path / "run")
+    with RunStore(directory / "run.sqlite") as store:
+        row = make_attempt(1, 4, proxy_accuracy=1.0, parent_id="\x1b[2J\u202eevil")
+        store.append(replace(row, attempt_id="\x1b]0;owned\x07"))
+    assert main([str(directory)]) == 0
+    best = r"100.0 % validation accuracy, \x1b]0;owned, +12.5 pp over \x1b[2J\u202eevil"
+    assert f"Best {best}" in said(capsys)
 
 
 def test_a_sweep_is_a_table_that_knows_of_jobs_to_come(
