@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deltanas.cli.exits import ending
-from deltanas.cli.run_folders import find_runs, is_run, read_run, read_whole
+from deltanas.cli.run_folders import find_runs, is_run, read_run
 from deltanas.cli.terminal import PIPED_WIDTH, Terminal, terminal
+from deltanas.cli.whole_run import figures_of, read_whole
 from deltanas.record.summary import write_text
 from deltanas.records import FinishedRun, LostRun
 from deltanas.report.comparison.csv_file import comparison_csv
@@ -55,10 +56,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _renew(directory: Path, output: Path | None, console: Terminal) -> None:
     """Write the page of one run; its other files stay as they are."""
-    run = read_whole(directory)
+    _, run = read_whole(directory, while_written=True)
+    summary, note = figures_of(directory, run)
     output = output or directory
     output.mkdir(parents=True, exist_ok=True)
-    write_text(output / REPORT, run_page(run.held, run.summary, run.note))
+    write_text(output / REPORT, run_page(run, summary, note))
     say(console, str(output / REPORT))
 
 

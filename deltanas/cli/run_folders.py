@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from deltanas.cli.exits import visible
 from deltanas.config.schema import Config
@@ -20,7 +18,6 @@ from deltanas.record.summary import SummaryError, read_summary
 from deltanas.records import (
     FinishedRun,
     LostRun,
-    Run,
     State,
     Summary,
     UserError,
@@ -29,7 +26,6 @@ from deltanas.records import (
 from deltanas.report.diffs import best_so_far
 from deltanas.report.formats import dotted
 from deltanas.report.metrics import is_valid
-from deltanas.search.summing import summary_of, unfinished
 
 STORE, SUMMARY, OVERRIDES = "run.sqlite", "summary.json", ".hydra/overrides.yaml"
 DEPTH = 3  # folders below a path in which runs are looked for: multirun/SWEEP/JOB has two
@@ -98,7 +94,8 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
         return _lost(directory, State.FAILED, str(error))
     try:
         with RunStore(directory / STORE, read_only=True) as store:
-            settings, cycles, finished = _settings(store), tuple(store.cycles()), _finished(store)
+            settings, cycles = _settings(store), tuple(store.cycles())
+            finished = is_finished(store.meta("finished"), store.meta("config"), len(cycles))
             best = best_so_far(store.attempts())
     except (RunStoreError, sqlite3.Error):  # the summary stands for itself
         settings, cycles, finished, best = {}, (), True, ()
@@ -109,44 +106,9 @@ def read_run(directory: Path) -> FinishedRun | LostRun:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WholeRun:
-    """Everything that a run's file holds, with the figures that it comes to by now."""
-
-    held: Run
-    summary: Summary
-    note: str  # a sentence on its state; empty for one that is finished
-
-
-def read_whole(directory: Path) -> WholeRun:
-    """Return all rows of a run, finished or not; one that is being written may be read.
-
-    Raises RunStoreError for a file that is missing or cannot be read, and RunFolderError for one
-    whose configuration is not there or is not known to this version.
-    """
-    with RunStore(directory / STORE, read_only=True) as store:
-        held, finished = store.read(), _finished(store)
-    settings = held.meta.get("config")
-    if settings is None:
-        raise RunFolderError(f"{directory} holds no configuration: the run ended before it began")
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), settings)
-        config: Any = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise RunFolderError(
-            f"{directory} was made with settings that this version does not have: {error}"
-        ) from error
-    if is_being_written(directory / STORE):
-        note = "This run is being written: what follows is what there is so far."
-    else:
-        note = "" if finished else unfinished(directory)
-    summary = summary_of(config, held, held.meta.get("run_id") or directory.resolve().name)
-    return WholeRun(held=held, summary=summary, note=note)
-
-
 def _visible_in(summary: Summary) -> Summary:
     """Return a summary whose names may be shown anywhere, as it may be of somebody else's run."""
-    texts = {
+    texts: dict[str, Any] = {
         each.name: visible(text)
         for each in fields(summary)
         if isinstance(text := getattr(summary, each.name), str)
@@ -154,17 +116,15 @@ def _visible_in(summary: Summary) -> Summary:
     return replace(summary, **texts)
 
 
-def _finished(store: RunStore) -> bool:
+def is_finished(told: bool | None, config: Mapping[str, Any] | None, cycles: int) -> bool:
     """Tell whether a run with a summary went to its end; an interrupted one has a summary too.
 
     Where an earlier version did not tell, its cycles do.
     """
-    told: bool | None = store.meta("finished")
     if told is not None:
         return told
-    config = store.meta("config") or {}
-    asked: int = config.get("protocol", {}).get("cycles", 0)
-    return len(store.cycles()) >= asked
+    asked: int = (config or {}).get("protocol", {}).get("cycles", 0)
+    return cycles >= asked
 
 
 def _settings(store: RunStore) -> dict[str, str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from deltanas.cli.run_folders import STORE, RunFolderError, find_runs, is_run
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deltanas.cli.run_folders import STORE, RunFolderError, find_runs, is_finished, is_run
+from deltanas.config.compose import from_hydra
+from deltanas.config.schema import Config, DatasetConfig, ImageSetConfig
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore
-from deltanas.records import Run
-
-if TYPE_CHECKING:
-    from deltanas.config.schema import Config
+from deltanas.records import Run, Summary
+from deltanas.search.summing import summary_of, unfinished
 
 
 def run_directory(path: Path) -> Path:
@@ -47,15 +50,42 @@ def read_whole(path: Path, *, while_written: bool = False) -> tuple[Path, Run]:
         return directory, opened.read()
 
 
+def figures_of(directory: Path, run: Run) -> tuple[Summary, str]:
+    """Return the figures that a run comes to by now, and a sentence on its state.
+
+    That is empty for a finished run. Raises RunFolderError for a run whose configuration is not
+    there or is not known to this version.
+    """
+    settings = run.meta.get("config")
+    if settings is None:
+        raise RunFolderError(f"{directory} holds no configuration: the run ended before it began")
+    config: Any = OmegaConf.to_object(_merged(run))
+    if is_being_written(directory / STORE):
+        note = "This run is being written: what follows is what there is so far."
+    elif is_finished(run.meta.get("finished"), settings, len(run.cycles)):
+        note = ""
+    else:
+        note = unfinished(directory)
+    run_id = run.meta.get("run_id") or directory.resolve().name
+    return summary_of(config, run, run_id), note
+
+
 def config_of(run: Run, dataset: str) -> Config:
-    """Return the configuration of a run, for one of its image sets."""
-    from omegaconf import OmegaConf
-
-    from deltanas.config.compose import from_hydra
-    from deltanas.config.schema import Config, DatasetConfig, ImageSetConfig
-
-    node = OmegaConf.merge(OmegaConf.structured(Config), run.meta.get("config") or {})
-    config = from_hydra(node)
-    (one,) = [one for one in config.dataset.sets() if one.name == dataset]
+    """Return the configuration of a run, for one of its image sets. Raises RunFolderError."""
+    config = from_hydra(_merged(run))
+    found = [one for one in config.dataset.sets() if one.name == dataset]
+    if len(found) != 1:
+        raise RunFolderError(f"the run's configuration has no image set {dataset}")
+    (one,) = found
     own = {each.name: getattr(one, each.name) for each in fields(ImageSetConfig)}
     return replace(config, dataset=DatasetConfig(**own))
+
+
+def _merged(run: Run) -> Any:
+    """Return the settings of a run over the defaults, as OmegaConf has them."""
+    try:
+        return OmegaConf.merge(OmegaConf.structured(Config), run.meta.get("config") or {})
+    except OmegaConfBaseException as error:
+        raise RunFolderError(
+            f"the run was made with settings that this version does not have: {error}"
+        ) from error
