@@ -28,7 +28,8 @@ from deltanas.propose.mixed import MixedProposer
 from deltanas.propose.proposer import LLMProposer, Proposer, RandomEditProposer
 from deltanas.records import Baseline
 from deltanas.report.console import TaskProgress, say
-from deltanas.report.tracker import NullTracker, Tracker, WandbTracker
+from deltanas.report.tracker import NullTracker, Tracker
+from deltanas.report.wandb_tracker import WandbTracker
 from deltanas.screen.policy import PolicyError, check_network
 from deltanas.search.parents import Aging, Balanced, Bandit, Selector, Strength, Tournament
 from deltanas.tune.tuner import Tuner

@@ -12,6 +12,7 @@ LIGHT = [
     "report.keys",
     "report.ranking",
     "report.tracker",
+    "report.wandb_tracker",
     "report.dashboard",
     "report.bars",
     "report.console",

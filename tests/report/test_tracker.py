@@ -20,7 +20,8 @@ from deltanas.records import Attempt, CycleSummary, Finalist, Summary
 from deltanas.report import keys
 from deltanas.report.dashboard import BY_ABLATION, dumped
 from deltanas.report.metrics import cycle_metrics
-from deltanas.report.tracker import CANDIDATE_COLUMNS, NullTracker, Tracker, WandbTracker
+from deltanas.report.tracker import NullTracker, Tracker
+from deltanas.report.wandb_tracker import CANDIDATE_COLUMNS, WandbTracker
 from tests.evaluate.processes import command_line, descendants, parents, wait_for
 
 NAME = "job 1 of 2: a=b,c;d #?/'\udcff" + 128 * "e"
@@ -309,7 +310,7 @@ def refuse(*address, **options):
     raise OSError("no network")
 socket.getaddrinfo = refuse
 from pathlib import Path
-from deltanas.report.tracker import WandbTracker
+from deltanas.report.wandb_tracker import WandbTracker
 tracker = WandbTracker(project="deltanas", directory=Path({directory!r}), say=print)
 tracker.start("quiet", "quiet", {{}})
 tracker.log_candidates([])

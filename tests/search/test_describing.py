@@ -14,7 +14,8 @@ from deltanas.config.choices import TrackerName
 from deltanas.config.schema import Config
 from deltanas.record.store import RunStore
 from deltanas.records import Attempt
-from deltanas.report.tracker import NullTracker, WandbTracker
+from deltanas.report.tracker import NullTracker
+from deltanas.report.wandb_tracker import WandbTracker
 from deltanas.search.describing import describe, show
 from deltanas.search.parts import open_tracker
 from tests.fakes import ListTracker
