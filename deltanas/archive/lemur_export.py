@@ -58,7 +58,8 @@ def lemur_files(networks: Iterable[Trained]) -> dict[str, str]:
         name, recipe = lemur_name(network.code), network.recipe
         if files.setdefault(f"ab/nn/nn/{name}.py", network.code) != network.code:
             raise ArchiveError(
-                f"two networks that differ in their blanks only have the name {name}"
+                f"two networks that differ in their blanks only have the name {name}; it must be"
+                " that of one source"
             )
         transform = _transform_of(network.dataset, recipe)
         known = (*_SIZES, _NATIVE.get(network.dataset))

@@ -44,7 +44,7 @@ def _opened(path: Path, resources: ExitStack) -> sqlite3.Connection:
     wal, shm = (path.with_name(f"{path.name}-{end}") for end in ("wal", "shm"))
     while not wal.exists():
         before = _state(path)
-        connection = resources.enter_context(closing(_copy(path)))
+        connection = _copy(path, resources)
         if not wal.exists() and _state(path) == before:
             return connection
     uri = address(path, "mode=ro&readonly_shm=1")
@@ -59,13 +59,13 @@ def _opened(path: Path, resources: ExitStack) -> sqlite3.Connection:
     return connection
 
 
-def _copy(path: Path) -> sqlite3.Connection:
+def _copy(path: Path, resources: ExitStack) -> sqlite3.Connection:
     """Return a copy in memory; it is worth nothing where somebody wrote meanwhile.
 
     SQLite takes no lock on an immutable file, and leaves undefined what it reads of one that
     changes.
     """
-    copy = sqlite3.connect(":memory:", isolation_level=None)
+    copy = resources.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))
     uri = address(path, "mode=ro&immutable=1")
     with closing(sqlite3.connect(uri, uri=True)) as file:
         file.backup(copy)
