@@ -89,7 +89,12 @@ def _seen(directory: Path) -> Seen:
         status = None
     if status:  # a run of somebody else may say anything
         settings = {key: visible(value) for key, value in status.settings.items()}
-        status = replace(status, title=visible(status.title), settings=settings)
+        best = status.best and replace(
+            status.best,
+            attempt_id=visible(status.best.attempt_id),
+            parent_id=visible(status.best.parent_id),
+        )
+        status = replace(status, title=visible(status.title), settings=settings, best=best)
     return Seen(run=found, status=status)
 
 

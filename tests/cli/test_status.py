@@ -95,7 +95,7 @@ def test_what_a_foreign_run_says_does_not_steer_the_terminal(
         row = make_attempt(1, 4, proxy_accuracy=1.0, parent_id="\x1b[2J\u202eevil")
         store.append(replace(row, attempt_id="\x1b]0;owned\x07"))
     assert main([str(directory)]) == 0
-    best = r"100.0 % validation accuracy, \x1b]0;owned, +12.5 pp over \x1b[2J\u202eevil"
+    best = r"100.0 % validation accuracy, \x1b]0;owned\x07, +12.5 pp over \x1b[2J\u202eevil"
     assert f"Best {best}" in said(capsys)
 
 
