@@ -177,6 +177,19 @@ def test_what_images_and_networks_of_ones_own_lack_is_named(words: list[str], me
         composed("dataset=folder", "dataset.root=/images", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dataset=cifar10", "dataset.channels=1"], "cifar10 has its own, so leave it out"),
+        (["dataset=six", "dataset.channels=1"], r"^dataset\.channels=1 is for class folders \(data"),
+        (["dataset=six", "dataset.members.svhn.channels=1"], r"members\.svhn\.channels=1 is for"),
+    ],
+)
+def test_channels_are_for_images_of_ones_own(words: list[str], message: str):
+    with pytest.raises(ConfigError, match=message):
+        composed(*words)
+
+
 def test_images_of_ones_own_have_any_name():
     dataset = composed("dataset=folder", "dataset.root=/pets", "dataset.name=pets").dataset
     assert dataset.own_sizes() == {"pets": 32}

@@ -80,7 +80,8 @@ class FolderArchive:
         common = common_recipe(dataset, max_image_size, self._own)
         found: list[Baseline] = []
         refused: list[str] = []
-        known: dict[str, str] = {}  # names by syntax tree
+        known: dict[str, str] = {}  # names of files by syntax tree
+        called: dict[str, str] = {}  # and by name of the baseline
         for stem, data in self._texts.items():
             try:
                 baseline = self._baseline(stem, data, dataset, common)
@@ -88,10 +89,15 @@ class FolderArchive:
                 tree = fingerprint(baseline.code)
                 if tree in known:
                     raise ValueError(f"it is the network of {known[tree]}.py")
+                if (name := baseline.baseline_id) in called:
+                    raise ValueError(f"{called[name]}.py is called {name} too; rename one of them")
             except (ValueError, SyntaxError) as error:
                 refused.append(f"{stem}.py: {error}")
                 continue
-            known[tree] = stem
+            except RecursionError:
+                refused.append(f"{stem}.py: it is nested too deeply to be read")
+                continue
+            known[tree] = called[name] = stem
             found.append(baseline)
         return found, refused
 

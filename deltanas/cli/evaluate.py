@@ -15,11 +15,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deltanas.cli.exits import ending, visible
+from deltanas.cli.exits import ending
 from deltanas.cli.one_network import Trial, configured, evaluated
 from deltanas.cli.streams import emit
 from deltanas.cli.template import TEMPLATE
 from deltanas.records import Evaluation, Verdict
+from deltanas.report.formats import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

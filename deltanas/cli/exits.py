@@ -10,6 +10,7 @@ from types import FrameType
 
 from deltanas.cli.streams import any_reader, complain, emit
 from deltanas.records import UserError
+from deltanas.report.formats import visible
 
 DIFFERENT = 1  # a replay that is not alike
 REFUSED = 2  # input that cannot be used
@@ -53,13 +54,6 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def visible(text: str) -> str:
-    """Return a text without what could steer a terminal or not be encoded."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def _one_line(text: str) -> str:

@@ -10,7 +10,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from deltanas.cli.exits import visible
 from deltanas.cli.one_network import Trial, job_of, judged, one_worker, screened
 from deltanas.cli.streams import emit
 from deltanas.cli.terminal import terminal
@@ -18,7 +17,7 @@ from deltanas.cli.whole_run import config_of
 from deltanas.evaluate import ImageData
 from deltanas.evaluate.weights import checked_weights
 from deltanas.records import Attempt, Evaluation, Job, Loop, Run, UserError, Verdict
-from deltanas.report.formats import percent
+from deltanas.report.formats import percent, visible
 from deltanas.report.provenance import recipe_of
 
 _APART = 0.005  # accuracies further from each other are not rounding

@@ -134,6 +134,7 @@ def _again(
     from deltanas.search.journal import ReplayJournal
     from deltanas.search.judging import proposal_of
     from deltanas.search.opening import opened
+    from deltanas.search.own import OWN
 
     say(console, first_line(config))
     replies = {row.attempt_id: proposal_of(row) for row in recorded.attempts}
@@ -143,6 +144,7 @@ def _again(
         console,
         replayed=proposer,
         journal=lambda store: ReplayJournal(store, replies),
+        own=recorded.meta.get(OWN),
     ) as run:
         with run.progress:
             for _ in run.search.cycles():

@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from deltanas.cli.exits import ending, visible
+from deltanas.cli.exits import ending
 from deltanas.cli.run_folders import STORE, find_runs, is_run, read_run
 from deltanas.cli.terminal import PIPED_WIDTH, Terminal, terminal
 from deltanas.record.store import RunStore, RunStoreError
 from deltanas.report.console import say
-from deltanas.report.formats import about
+from deltanas.report.formats import about, visible
 from deltanas.report.status import Seen, print_seen, status_of
 
 REFRESH_S = 2.0

@@ -64,6 +64,13 @@ def check(config: Config) -> None:
 def _faults_of_own(config: Config) -> Iterator[str]:
     """Yield one sentence for what images and networks of the user's own lack."""
     limit = config.archive.max_image_size
+    members = {f"members.{name}.": one for name, one in config.dataset.members.items()}
+    for prefix, one in {"": config.dataset, **members}.items():
+        if one.channels != ImageSetConfig.channels and not one.class_folders:
+            yield (
+                f"dataset.{prefix}channels={one.channels} is for class folders (dataset=folder);"
+                f" {one.name} has its own, so leave it out"
+            )
     for one in config.dataset.sets():
         if not one.class_folders:
             continue

@@ -1,4 +1,4 @@
-"""Figures as people read them: percent, signs, durations, and a word for what is missing."""
+"""Figures as people read them: percent, signs, durations, what is missing; safe texts."""
 
 from __future__ import annotations
 
@@ -57,6 +57,13 @@ def about(seconds: float) -> str:
         return f"about {minutes} min"
     hours, rest = divmod(round(minutes, -1), 60)
     return f"about {hours} h" + (f" {rest:02d} min" if rest else "")
+
+
+def visible(text: str) -> str:
+    """Return a text without what could steer a terminal or not be encoded."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def dotted(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deltanas.cli.exits import visible
 from deltanas.config.choices import ArchiveName
 from deltanas.config.ranges import ConfigError
 from deltanas.config.schema import Config
@@ -25,8 +24,10 @@ from deltanas.evaluate.images.image_data import ImageData, Split
 from deltanas.record.store import RunStore
 from deltanas.records import Baseline, resume_line
 from deltanas.report.console import say
+from deltanas.report.formats import visible
 from deltanas.report.tracker import Tracker
 from deltanas.search.machine import commit, machine
+from deltanas.search.own import OWN
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,8 +68,10 @@ def are_settings_of(held: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
     return OmegaConf.to_container(known, enum_to_str=True) == plain
 
 
-def describe(store: RunStore, run_id: str, title: str, config: Any) -> None:
-    """Store what identifies a new run: its title, settings, command and versions."""
+def describe(
+    store: RunStore, run_id: str, title: str, config: Any, own: Mapping[str, Any]
+) -> None:
+    """Store what identifies a new run: title, settings, command, and what is the user's `own`."""
     if store.meta("run_id") is not None:
         return  # a run that goes on
     store.set_meta("title", title)
@@ -77,6 +80,7 @@ def describe(store: RunStore, run_id: str, title: str, config: Any) -> None:
     store.set_meta("command", sys.argv[1:])
     composed = HydraConfig.initialized()  # of a job in a sweep, the command holds those of all
     store.set_meta("overrides", list(HydraConfig.get().overrides.task) if composed else None)
+    store.set_meta(OWN, own)
     store.set_meta("began", now())
     store.set_meta("run_id", run_id)  # last: all of it is there where this is
 

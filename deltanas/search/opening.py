@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deltanas.archive.base import Archive
 from deltanas.archive.lemur import LemurArchive
@@ -43,6 +43,7 @@ from deltanas.search.loop import Search
 from deltanas.search.memory import Memory
 from deltanas.search.needs import llm_needs
 from deltanas.search.newness import check_novelty, novelty_definition, novelty_index
+from deltanas.search.own import OWN, check_own, own_data
 from deltanas.search.parts import (
     fitting,
     open_archive,
@@ -85,11 +86,13 @@ def opened(
     title: str | None = None,
     replayed: Proposer | None = None,
     journal: Callable[[RunStore], Journal] | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Iterator[Opened]:
     """Yield the search of a configuration, with everything that it needs.
 
     `title` says what a new run is called, in place of its directory's name.
-    A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned.
+    A `replayed` proposer stands for the configured one, which is then not loaded, nor tuned; `own`
+    is what the run that is replayed had of the user's own.
     What cannot work is refused before the first attempt, with a UserError.
     """
     _check_corpus(config)
@@ -102,6 +105,8 @@ def opened(
         data = {one.name: open_images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
         plain = settings_of(config, store, directory)
+        found = own_data(config, data, pools)
+        check_own(own or store.meta(OWN), found, config)
         check_novelty(store, config, directory)
         executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.writer()}"):
@@ -110,7 +115,7 @@ def opened(
         tracker = open_tracker(config, directory, console)
         progress = CycleProgress(console, asked_of(plain))
         pairs = _static_pairs(config, archive, fit, tuner, progress)
-        describe(store, directory.name, title or directory.name, plain)
+        describe(store, directory.name, title or directory.name, plain, found)
         store.set_meta("novelty", novelty_definition(config))
         describe_rooms(store, data, pools, fit, left_out)
         describe_machine(store, executor, llm)

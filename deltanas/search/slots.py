@@ -9,7 +9,6 @@ from functools import partial
 from itertools import chain
 
 from deltanas.archive.sampling import sample_baselines
-from deltanas.cli.exits import visible
 from deltanas.config.choices import ArchiveName
 from deltanas.config.schema import Config
 from deltanas.evaluate.executor import Executor
@@ -25,6 +24,7 @@ from deltanas.records import (
     Verdict,
     derive_seed,
 )
+from deltanas.report.formats import visible
 from deltanas.search.jobs import training_job
 from deltanas.search.journal import Journal
 from deltanas.search.judging import score_of

@@ -102,6 +102,7 @@ def test_every_recipe_comes_back(lr: float, momentum: float, batch: int, flip: b
         (other(9, '# recipe {"rate": 1}\n'), "b.py: its recipe has rate; it may have batch, dr"),
         (other(9, '# recipe {"image_size": 96}\n'), "images of 96 pixels; archive.max_image_size"),
         (other(9, "# recipe {}\n# recipe {}\n"), "b.py: it has 2 recipes"),
+        (other(9, f'# recipe {{"lr": {"[" * 100_000}}}\n'), "b.py: it is nested too deeply to be"),
     ],
 )
 def test_a_refused_network_is_named_and_the_others_stay(
@@ -132,6 +133,13 @@ def test_a_name_that_steers_a_terminal_is_refused(write: Write) -> None:
 def test_no_network_is_called_as_attempts_are(write: Write) -> None:
     names = [one.baseline_id for one in write(**{"c00-s001": NETWORK}).baselines(dataset="digits")]
     assert names == ["net-c00-s001"]
+
+
+def test_no_two_networks_are_called_alike(write: Write) -> None:
+    archive = write(**{"c0-s1": NETWORK, "net-c0-s1": other(8)})
+    assert [one.code.count("32") for one in archive.baselines(dataset="digits")] == [2]
+    (sentence,) = archive.left_out(dataset="digits")
+    assert sentence == "net-c0-s1.py: c0-s1.py is called net-c0-s1 too; rename one of them"
 
 
 def test_the_built_in_networks_take_images_of_ones_own() -> None:

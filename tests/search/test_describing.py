@@ -33,10 +33,10 @@ def test_a_run_is_shown_under_one_safe_id_wherever_it_lies(tmp_path: Path) -> No
         (tmp_path / sweep).mkdir()
         path = tmp_path / sweep / "run.sqlite"
         with RunStore(path) as store:
-            describe(store, "0", "job 1 of 2: seed=1", {})
+            describe(store, "0", "job 1 of 2: seed=1", {}, {})
             shown = shown_as(store)
         with RunStore(path.rename(tmp_path / f"{sweep}.sqlite")) as store:
-            describe(store, "moved", "moved", {})
+            describe(store, "moved", "moved", {}, {})
             assert shown_as(store) == shown
         ids.append(shown[0])
         assert shown[1] == "job 1 of 2: seed=1"
@@ -47,7 +47,7 @@ def test_a_run_is_shown_under_one_safe_id_wherever_it_lies(tmp_path: Path) -> No
 def test_a_run_of_an_earlier_version_goes_on_under_the_id_it_had(tmp_path: Path) -> None:
     with RunStore(tmp_path / "run.sqlite") as store:
         store.set_meta("run_id", "2026-11-26_7c1f2a")
-        describe(store, "moved", "moved", {})
+        describe(store, "moved", "moved", {}, {})
         assert shown_as(store) == ("2026-11-26_7c1f2a", "2026-11-26_7c1f2a", 0)
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_goes_on_tells_its_tracker_what_it_was_shown(
     tmp_path: Path, make_attempt: Callable[..., Attempt]
 ) -> None:
     with RunStore(tmp_path / "run.sqlite") as store:
-        describe(store, "run", "run", {})
+        describe(store, "run", "run", {}, {})
         for slot in range(3):
             store.append(make_attempt(0, slot))
         assert shown_as(store)[-1] == 3

@@ -3,7 +3,7 @@
 A set is a folder of the cache: `images.npy`, every image of both parts, and the labels of each
 part in files of their own, as processes that run candidates map the images and must not see
 labels. The images of a part stand in a random order: where torchvision sorts them by class, the
-order would tell the labels.
+order would tell the labels. Of files that may change, older sets are dropped for a newer one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def load_source(
         num_classes=source.num_classes,
         mean=source.mean and tuple(255 * value for value in source.mean),
         std=source.std and tuple(255 * value for value in source.std),
+        state=source.state,
     )
 
 
@@ -120,7 +122,12 @@ def _decode(source: Source, root: Path, size: int, folder: Path, progress: ShowP
     shape = (sum(len(dataset) for dataset in parts.values()), source.channels, size, size)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        with (
+            source.alone(folder.parent, root),
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
+        ):
+            if folder.is_dir():
+                return  # another process was faster
             new = Path(scratch) / folder.name
             new.mkdir()
             with (new / IMAGES).open("wb") as file:
@@ -128,7 +135,8 @@ def _decode(source: Source, root: Path, size: int, folder: Path, progress: ShowP
                 np.lib.format.write_array_header_1_0(file, header)
                 for part, dataset in parts.items():
                     labels: list[int] = []
-                    for images, some in _blocks(dataset, partial(source.damaged, root, size)):
+                    damaged = partial(source.damaged, root, size)
+                    for images, some in _blocks(dataset, damaged, _order(source, len(dataset))):
                         file.write(images.tobytes())
                         labels += some
                         progress(f"decode {source.title}: {part}", len(labels), len(dataset))
@@ -136,6 +144,9 @@ def _decode(source: Source, root: Path, size: int, folder: Path, progress: ShowP
                 file.flush()
                 os.fsync(file.fileno())
             _publish(new, folder)
+            for old in source.older(folder.parent, root):
+                with suppress(PermissionError):  # another user's
+                    old.rename(Path(scratch) / old.name)  # to go with it, whole
     except OSError as error:
         raise DatasetError(
             f"{folder} cannot be written: {error.strerror or error};"
@@ -143,13 +154,21 @@ def _decode(source: Source, root: Path, size: int, folder: Path, progress: ShowP
         ) from error
 
 
-def _blocks(
-    dataset: Dataset, damaged: Callable[[str], DatasetError]
-) -> Iterator[tuple[Images, list[int]]]:
-    """Yield all images, (n, C, S, S), with their labels, in an order that nobody can repeat.
+def _order(source: Source, count: int) -> list[int]:
+    """Return an order of the images of a part, which no network can repeat.
 
-    A set's own order often tells its classes; one drawn from a known seed could be undone.
+    A set's own order often tells its classes; one drawn from a known seed could be undone. The
+    state of the user's own files is known to nobody who does not see them, and brings the same
+    order, and so the same validation images, when they are decoded again.
     """
+    seed = int(source.state, 16) if source.state else None
+    return [int(place) for place in np.random.default_rng(seed).permutation(count)]
+
+
+def _blocks(
+    dataset: Dataset, damaged: Callable[[str], DatasetError], order: list[int]
+) -> Iterator[tuple[Images, list[int]]]:
+    """Yield all images, (n, C, S, S), with their labels, in an order."""
 
     def read(index: int) -> tuple[Images, int]:
         try:
@@ -158,7 +177,6 @@ def _blocks(
             raise damaged(f"image {index}: {error}") from error
         return image, int(label)
 
-    order = np.random.default_rng().permutation(len(dataset)).tolist()
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
         for start in range(0, len(order), _BLOCK):
             images, labels = zip(*pool.map(read, order[start : start + _BLOCK]), strict=True)

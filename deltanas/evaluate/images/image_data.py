@@ -57,6 +57,7 @@ class ImageData:
     num_classes: int
     mean: tuple[float, ...] | None = None  # of every channel, in 0..255; None: to be measured
     std: tuple[float, ...] | None = None
+    state: str = ""  # of files of the user's own: what changes with any of them
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

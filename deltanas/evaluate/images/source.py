@@ -10,7 +10,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from http.client import HTTPException
@@ -82,10 +82,19 @@ class Source:
     counts: Mapping[Part, int] | None  # images; None: as many as there are
     mean: tuple[float, ...] | None  # of every channel, in [0, 1]; None: to be measured
     std: tuple[float, ...] | None
+    state: str = ""  # a hash that changes with any file of the user's own; "": there are none
 
     def key(self, image_size: int, root: Path) -> str:
         """Return the name of the decoded set."""
         return set_key(self.name, image_size, root)
+
+    def alone(self, cache: Path, root: Path) -> AbstractContextManager[Any]:
+        """Return what keeps other processes from decoding beside this one; here nothing."""
+        return nullcontext()
+
+    def older(self, cache: Path, root: Path) -> list[Path]:
+        """Return what the cache holds of files that are not as they were."""
+        return []
 
     def open(
         self,
@@ -148,8 +157,12 @@ class Source:
 
 def set_key(name: str, image_size: int, root: Path) -> str:
     """Return the name of a decoded set: other roots may hold other files."""
-    place = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
-    return f"{name}-{image_size}px-v{FORMAT}-{place}"
+    return f"{name}-{image_size}px-v{FORMAT}-{place_of(root)}"
+
+
+def place_of(root: Path) -> str:
+    """Return the part of the name of a decoded set that tells its root."""
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
 
 
 @contextmanager

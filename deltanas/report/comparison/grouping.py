@@ -19,7 +19,7 @@ FULL_GENERATION = "full_generation"  # the ablation whose replies are whole netw
 CONTROL = "random_edit"  # stands in the place of an LLM where none was asked
 
 # settings that say where a run took place: they do not change what it measures
-_ELSEWHERE = ("seed", "ablation", "tracker.", "executor.", "archive.path", "llm.device")
+_ELSEWHERE = ("seed", "ablation", "tracker.", "executor.", "llm.device")
 _UNUSED_WITHOUT_LLM = (
     *("llm.", "lora.", "decoding", "generation", "tune.objective", "tune.beta", "tune.margin"),
     *("tune.real_share", "tune.guard"),  # tune.siblings holds without one too
@@ -84,8 +84,19 @@ def _relevant(run: FinishedRun) -> dict[str, str]:
     return {
         key: text
         for key, text in run.settings.items()
-        if not key.startswith(_ELSEWHERE + unused) and not key.endswith(".root")
+        if not key.startswith(_ELSEWHERE + unused) and not _is_place(key, run.settings)
     }
+
+
+def _is_place(key: str, settings: Mapping[str, str]) -> bool:
+    """Tell whether a setting says where files lie that are the same everywhere.
+
+    Images and networks of the user's own are what their folder holds.
+    """
+    owner, _, name = key.rpartition(".")
+    if name == "root":
+        return settings.get(f"{owner}.class_folders") != str(True)
+    return key == "archive.path" and settings.get("archive.name") != "folder"
 
 
 def differing_settings(settings: Sequence[Mapping[str, str]]) -> list[str]:

@@ -67,7 +67,7 @@ def test_a_class_that_the_test_part_lacks_moves_no_label(tmp_path: Path) -> None
     assert counts(load(tmp_path / "own")) == [[9, 9, 9], [1, 1, 1], [2, 0, 2]]
 
 
-def test_a_fifth_of_every_class_is_the_test_part_whatever_the_seed(tmp_path: Path) -> None:
+def test_about_a_fifth_of_every_class_is_the_test_part_whatever_the_seed(tmp_path: Path) -> None:
     root = draw(tmp_path / "own", 10)
     (root / ".hidden").mkdir()
     (root / "a/._0.png").write_bytes(b"what another system leaves")
@@ -76,29 +76,58 @@ def test_a_fifth_of_every_class_is_the_test_part_whatever_the_seed(tmp_path: Pat
     nested.parent.mkdir()
     Image.new("L", SIZE, level(0)).save(nested)
     first, again = load(root, seed=7), load(root, seed=8)
-    assert counts(first) == [[8, 7], [1, 1], [2, 2]]
+    assert counts(first) == [[9, 8], [1, 1], [1, 1]]
     np.testing.assert_array_equal(first.test_rows, again.test_rows)
     assert not np.array_equal(first.val_rows, again.val_rows)
 
 
-def test_more_images_leave_the_test_part_its_images(tmp_path: Path, cache: Path) -> None:
+def files_of(root: Path, part: Part) -> set[Path]:
+    found = folder_source("own", root, image_size=8, channels=3)
+    return {path for path, _ in found.make(root, part, 8, transform=None)._files}  # type: ignore[attr-defined]
+
+
+def test_more_images_leave_the_test_part_its_images(tmp_path: Path) -> None:
     root = draw(tmp_path / "own", 20)
-
-    def test_files() -> set[Path]:
-        made = folder_source("own", root, image_size=8, channels=3)
-        files = made.make(root, Part.TEST, 8, transform=None)
-        return {path for path, _ in files._files}  # type: ignore[attr-defined]
-
-    before = test_files()
-    load(root)
+    before = files_of(root, Part.TEST)
     for name in "ab":
-        for number in range(5):  # names that sort before the others
+        for number in range(20):  # names that sort before the others
             Image.new("L", SIZE).save(root / name / f"!{number}.png")
-    assert len(test_files() & before) >= 6  # of 8
-    load(root)
-    assert len(list(cache.iterdir())) == 2  # decoded anew
-    load(root)
-    assert len(list(cache.iterdir())) == 2
+    after = files_of(root, Part.TEST)
+    assert before < after
+    assert 0.1 < len(after) / 80 < 0.3
+
+
+def test_a_class_has_images_in_both_parts_whatever_their_names(tmp_path: Path) -> None:
+    for number in range(100):
+        for name in ("x.png", "y.png"):
+            path = tmp_path / f"{number}" / name
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    parts = [files_of(tmp_path, part) for part in Part]
+    assert [len({path.parent for path in files}) for files in parts] == [100, 100]
+
+
+def test_changed_files_are_decoded_anew_and_the_older_copies_go(
+    tmp_path: Path, cache: Path
+) -> None:
+    def copies() -> set[str]:
+        return {path.name for path in cache.glob("[!.]*")}
+
+    root, other = draw(tmp_path / "own"), draw(tmp_path / "other")
+    load(other)
+    kept = copies()
+    load(root, channels=1)
+    first = load(root)
+    assert len(copies() - kept) == 2
+    Image.new("L", SIZE).save(root / "a/new.png")
+    assert len(load(root).pixels) == len(first.pixels) + 1
+    assert len(copies() - kept) == 1
+    assert copies() > kept
+    (root / "a/new.png").unlink()
+    again = load(root)  # files as they were bring the same split
+    assert again.state == first.state
+    np.testing.assert_array_equal(again.pixels, first.pixels)
+    np.testing.assert_array_equal(again.val_labels, first.val_labels)
 
 
 def test_images_are_seen_as_people_see_them(tmp_path: Path) -> None:
@@ -108,7 +137,7 @@ def test_images_are_seen_as_people_see_them(tmp_path: Path) -> None:
         path.unlink()
     for number in range(10):
         Image.fromarray(deep).save(root / "a" / f"{number}.png")
-    assert counts(load(root, channels=1)) == [[7, 7], [1, 1], [2, 2]]
+    assert counts(load(root, channels=1)) == [[7, 8], [1, 1], [2, 1]]
     turned = Image.new("L", (8, 16))
     exif = turned.getexif()
     exif[0x0112] = 6  # the camera lay on its side
@@ -125,6 +154,12 @@ def _deep(path: Path) -> None:
     Image.fromarray(np.zeros(SIZE, np.int32)).save(path.with_suffix(".tif"))
 
 
+def _keep(root: Path, count: int) -> None:
+    for folder in root.iterdir():
+        for path in sorted(folder.iterdir())[count:]:
+            path.unlink()
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -138,6 +173,11 @@ def _deep(path: Path) -> None:
         (lambda root: _cut(root / "a/1.png"), "a/1.png cannot be read.* mend it or take it away"),
         (lambda root: _deep(root / "a/1.png"), "1.tif has pixels of 32 bits; they must have 8 or"),
         (lambda root: root.rename(root.parent / "gone"), "own does not exist; dataset.root must"),
+        (
+            lambda root: _keep(root, 2),
+            "own has 2 images to train on, .* at least 6, so add",
+        ),
+        (lambda root: _keep(root, 1), "with a single image: a, b; .* add images, or give folders"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(harm: object, message: str, tmp_path: Path) -> None:
@@ -159,4 +199,28 @@ def test_links_are_followed(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / "own" / name).mkdir(parents=True)
         (tmp_path / "own" / name / "linked").symlink_to(tmp_path / "elsewhere" / name)
-    assert counts(load(tmp_path / "own")) == [[7, 7], [1, 1], [2, 2]]
+    assert counts(load(tmp_path / "own")) == [[8, 8], [1, 1], [1, 1]]
+
+
+def test_a_file_counts_once_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    root = draw(tmp_path / "own", 10)
+    before = files_of(root, Part.TRAIN), files_of(root, Part.TEST)
+    (root / "a/here").symlink_to(".")
+    (root / "a/up").symlink_to("..")
+    (root / "b/zz.png").symlink_to(root / "b/1.png")
+    assert (files_of(root, Part.TRAIN), files_of(root, Part.TEST)) == before
+
+
+def test_no_image_is_in_both_parts_by_a_link(tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    draw(root / "train", 10)
+    (root / "test").symlink_to("train")
+    with pytest.raises(DatasetError, match="test has no images that train has not"):
+        load(root)
+    (root / "test").unlink()
+    draw(root / "test", 2)
+    (root / "test/a/copy.jpg").symlink_to(root / "train/a/0.JPG")
+    assert counts(load(root))[2] == [2, 2]
+    (root / "train/c").symlink_to("b")
+    with pytest.raises(DatasetError, match="without images: c; .* counts once where links lead"):
+        load(root)

@@ -95,6 +95,23 @@ def test_where_a_run_took_place_is_no_variant(make_run: MakeRun) -> None:
     assert len(group.runs) == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "kind", "groups"),
+    [
+        ("dataset.root", {"dataset.class_folders": "True"}, 2),
+        ("dataset.root", {"dataset.class_folders": "False"}, 1),
+        ("dataset.members.pets.root", {"dataset.members.pets.class_folders": "True"}, 2),
+        ("archive.path", {"archive.name": "folder"}, 2),
+        ("archive.path", {"archive.name": "lemur"}, 1),
+    ],
+)
+def test_other_images_or_networks_of_ones_own_are_not_pooled(
+    key: str, kind: dict[str, str], groups: int, make_run: MakeRun
+) -> None:
+    runs = [make_run(seed, {**kind, key: f"/{seed}"}) for seed in (1, 2)]
+    assert len(group_runs(runs)) == groups
+
+
 def test_a_control_without_an_llm_is_one_group_whatever_the_llm(make_run: MakeRun) -> None:
     names = {"llm": "random_edit", "ablation": "random_edit"}
     (group,) = group_runs(
