@@ -96,11 +96,13 @@ class Run:
 
         It is the best one, or that of an attempt by its id. Raises UserError where there is none.
         """
+        from deltanas.cli.again import command_again
         from deltanas.report.choosing import attempt_of, best_of
         from deltanas.report.provenance import exported
 
         choice = attempt_of(self.held, attempt) if attempt else best_of(self.held, None, dataset)
-        return exported(self.held, choice, self.directory.name)
+        again = command_again(self.held, choice.row.dataset)
+        return exported(self.held, choice, self.directory.name, again)
 
 
 def run(overrides: Sequence[str] | str = (), *, directory: Path | str | None = None) -> Run:

@@ -109,6 +109,7 @@ def _export(options: argparse.Namespace) -> None:
 
 def _export_network(directory: Path, run: Run, options: argparse.Namespace) -> Path:
     """Write the chosen network, with weights where these are asked for; return the file."""
+    from deltanas.cli.again import command_again
     from deltanas.record.summary import write_text
     from deltanas.report.choosing import NoNetworkError, attempt_of, best_of
     from deltanas.report.formats import GAP
@@ -128,7 +129,8 @@ def _export_network(directory: Path, run: Run, options: argparse.Namespace) -> P
     for _, text in measured(run, row):
         emit(f"  {visible(text.replace(GAP, ' '))}\n")
     more = _trained(run, choice, options.train, dest) if options.train else []
-    write_text(dest, exported(run, choice, directory.name, more))
+    again = command_again(run, row.dataset)
+    write_text(dest, exported(run, choice, directory.name, again, more))
     return dest
 
 

@@ -31,7 +31,8 @@ def configured(overrides: Sequence[str], held: tuple[str, Recipe] | None = None)
     """Return how a network is trained: as the words say, else as it was where it comes from.
 
     `held` is that data set and recipe; on another data set, images are as usual there. Words
-    `recipe.x=` always win. Raises ConfigError and Hydra's errors.
+    `recipe.x=` always win. Raises RecipeError where `held` names no data set of ours and the words
+    neither, ConfigError and Hydra's errors.
     """
     from deltanas.archive.builtin_archive import common_recipe
     from deltanas.config.recipe import recipe_from
@@ -39,7 +40,7 @@ def configured(overrides: Sequence[str], held: tuple[str, Recipe] | None = None)
     own = [word for word in overrides if word.startswith("recipe.")]
     shared = [word for word in overrides if word not in own]
     if held and not any(word.startswith("dataset=") for word in shared):
-        shared.append(f"dataset={held[0]}")
+        shared.append(f"dataset={_known(held[0])}")
     config = _composed(shared)
     name = config.dataset.name
     limit, sizes = config.archive.max_image_size, config.dataset.own_sizes()
@@ -51,6 +52,20 @@ def configured(overrides: Sequence[str], held: tuple[str, Recipe] | None = None)
         common = held[1] if held[0] == name else replace(held[1], **kept)
     recipe = replace(common, **asdict(recipe_from(asdict(common), own)))
     return Trial(config=config, recipe=recipe, told_by=told_by)
+
+
+def _known(name: str) -> str:
+    """Return the name of a data set that a file tells, if there is such an option."""
+    from deltanas.config.compose import CONF
+    from deltanas.report.network_file import RecipeError
+
+    options = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+    if name not in options:
+        raise RecipeError(
+            f"the recipe in its docstring is for the data set {name!r}, which must be one of"
+            f" {', '.join(options)}; name another, or your images: dataset=folder dataset.root=DIR"
+        )
+    return name
 
 
 def _composed(words: Sequence[str]) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from omegaconf.errors import MissingMandatoryValue
 from deltanas.config.schema import Config
 
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_RESERVED = ("null", "true", "false", "inf", "nan")  # which Hydra reads as no text
 _UNKNOWN = re.compile(r"Could not override '([\w.]+)'")
 
 
@@ -44,9 +47,21 @@ def _quoted(word: str) -> str:
     key, _, value = word.partition("=")
     if not value:
         return ""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    asked = shlex.quote(f'{key}="{escaped}"')
+    asked = shlex.quote(f"{key}={_literal(value)}")
     return f"; one value that holds = or , or brackets is quoted, for the shell too: {asked}"
+
+
+def override(key: str, value: str | float | bool | None) -> str:
+    """Return the word, not yet quoted for a shell, by which Hydra gives a setting this value."""
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
+        return f"{key}={value if plain else _literal(value)}"
+    return f"{key}={json.dumps(value)}"
+
+
+def _literal(text: str) -> str:
+    """Return a text as Hydra quotes it: backslashes count as such before a quote only."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda m: 2 * m[1] + m[2].replace('"', '\\"'), text) + '"'
 
 
 def _like(word: str) -> list[str]:

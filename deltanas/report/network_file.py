@@ -27,15 +27,19 @@ class RecipeError(UserError):
 
 
 def network_file(
-    code: str, fields: Sequence[tuple[str, str]], dataset: str, recipe: Recipe
+    code: str, fields: Sequence[tuple[str, str]], dataset: str, recipe: Recipe, *, again: str = ""
 ) -> str:
     """Return a network's source under a docstring with the fields, (name, text), and its recipe.
+
+    `again` is the command that trains the file, on one line, so that it can be copied.
 
     What runs is what ran before: the syntax tree is the same without docstrings. The network's
     own comments and docstrings are left out, as baselines have none either.
     """
     known = json.dumps({"dataset": dataset, **asdict(recipe)}, allow_nan=False)
     told = [line for name, text in fields for line in _wrapped(name, text)]
+    if again:
+        told.append(f"{'again':<{_INDENT}}{_printable(again)}")
     lines = [_TITLE, "", *told, f"{_RECIPE:<{_INDENT}}{known}"]
     text = '"""' + "\n".join(map(_quoted, lines)) + '\n"""\n\n'
     try:

@@ -28,16 +28,16 @@ def recipe_of(run: Run, row: Attempt) -> Recipe:
 
 
 def exported(
-    run: Run, choice: Choice, directory: str, more: Sequence[tuple[str, str]] = ()
+    run: Run, choice: Choice, directory: str, again: str, more: Sequence[tuple[str, str]] = ()
 ) -> str:
     """Return a network of a run as one file: its source under where it came from, and its recipe.
 
-    `directory` names a run that does not name itself; `more` are further fields. Raises
-    LineageError.
+    `directory` names a run that does not name itself, `again` is the command that trains the file;
+    `more` are further fields. Raises LineageError.
     """
     row = choice.row
     told = provenance(run, choice, run.meta.get("run_id") or directory)
-    return network_file(row.code, [*told, *more], row.dataset, recipe_of(run, row))
+    return network_file(row.code, [*told, *more], row.dataset, recipe_of(run, row), again=again)
 
 
 def provenance(run: Run, choice: Choice, run_id: str) -> list[tuple[str, str]]:
@@ -59,7 +59,7 @@ def provenance(run: Run, choice: Choice, run_id: str) -> list[tuple[str, str]]:
         fields.append(("parameters", f"{row.parameters:,}"))
     if versions:
         fields.append(("versions", ", ".join(f"{name} {versions[name]}" for name in versions)))
-    return [*fields, ("again", f"deltanas-evaluate THIS_FILE {' '.join(_words(config))}")]
+    return fields
 
 
 def measured(run: Run, row: Attempt) -> list[tuple[str, str]]:
@@ -126,18 +126,6 @@ def _over_baseline(
             f"{points(fmean(own) - rivals[best])} over {best}, the best baseline: mean validation"
             " accuracy under the same fresh seeds"
         )
-
-
-def _words(config: dict[str, object]) -> Iterator[str]:
-    """Yield the words with which a network trains as it did in the run."""
-    if "seed" in config:
-        yield f"seed={config['seed']}"
-    trainer = config.get("trainer")
-    usual = {"loop": "trusted", "precision": "float32", "channels_last": False}
-    if isinstance(trainer, dict):
-        for key, value in trainer.items():
-            if value != usual.get(key):
-                yield f"trainer.{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _used(run: Run, dataset: str, name: str) -> UsedBaseline | None:

@@ -43,7 +43,7 @@ from deltanas.search.loop import Search
 from deltanas.search.memory import Memory
 from deltanas.search.needs import llm_needs
 from deltanas.search.newness import check_novelty, novelty_definition, novelty_index
-from deltanas.search.own import OWN, check_own, own_data
+from deltanas.search.own import OWN, checked_own
 from deltanas.search.parts import (
     fitting,
     open_archive,
@@ -96,17 +96,15 @@ def opened(
     What cannot work is refused before the first attempt, with a UserError.
     """
     _check_corpus(config)
-    asks_llm = not replayed and config.proposer.name is ProposerKind.llm
-    if asks_llm and config.llm.model != "embedded":
-        say(console, llm_needs(config, directory))
+    if not replayed:
+        _say_needs(config, directory, console)
     with ExitStack() as stack:
         archive = open_archive(config)
         pools, left_out = open_pools(archive, config)
         data = {one.name: open_images(one, config.seed, console) for one in config.dataset.sets()}
         store = stack.enter_context(RunStore(directory / "run.sqlite"))
         plain = settings_of(config, store, directory)
-        found = own_data(config, data, pools)
-        check_own(own or store.meta(OWN), found, config)
+        found = checked_own(own or store.meta(OWN), config, data, pools)
         check_novelty(store, config, directory)
         executor = stack.enter_context(open_executor(config, data))
         with console.status(f"loading {config.writer()}"):
@@ -140,6 +138,12 @@ def opened(
             search=search, confirm=confirm, study=study,
             store=store, tracker=tracker, progress=progress,
         )  # fmt: skip
+
+
+def _say_needs(config: Config, directory: Path, console: Console) -> None:
+    """Say what a configured LLM that is not embedded takes."""
+    if config.proposer.name is ProposerKind.llm and config.llm.model != "embedded":
+        say(console, llm_needs(config, directory))
 
 
 def assembled(

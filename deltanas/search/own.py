@@ -23,6 +23,18 @@ _MEND = (
 )
 
 
+def checked_own(
+    held: Mapping[str, Any] | None,
+    config: Config,
+    data: Mapping[str, ImageData],
+    pools: Mapping[str, Sequence[Baseline]],
+) -> dict[str, Any]:
+    """Return what is the user's own now. Raises ConfigError where it is not what was `held`."""
+    found = own_data(config, data, pools)
+    check_own(held, found, config)
+    return found
+
+
 def own_data(
     config: Config, data: Mapping[str, ImageData], pools: Mapping[str, Sequence[Baseline]]
 ) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from deltanas.cli.evaluate import main
 from deltanas.cli.one_network import configured
 from deltanas.cli.template import TEMPLATE
 from deltanas.records import Job, Verdict
-from deltanas.report.network_file import network_file
+from deltanas.report.network_file import RecipeError, network_file
 from tests.fakes import RECIPE, InlineExecutor
 
 NETWORK = source("plain_cnn_bn")
@@ -134,6 +134,13 @@ def test_on_another_data_set_images_are_as_usual_there(jobs: list[Job]) -> None:
     assert trial.recipe == replace(HELD, image_size=32, flip=True)
     assert trial.config.dataset.name == "cifar10"
     assert configured([], ("mnist", HELD)).config.dataset.name == "mnist"
+
+
+@pytest.mark.parametrize("name", ["pets", "digits,mnist", "mnist,dataset.root=/x", "../llm/qwen"])
+def test_a_data_set_that_is_none_of_ours_is_said(name: str) -> None:
+    with pytest.raises(RecipeError, match=f"{name}', which must be one of celeba, .*=DIR$"):
+        configured([], (name, HELD))
+    assert configured(["dataset=digits"], (name, HELD)).config.dataset.name == "digits"
 
 
 def test_epochs_are_what_was_asked_for(evaluate: Program, jobs: list[Job]) -> None:

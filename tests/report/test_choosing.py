@@ -172,6 +172,5 @@ def test_what_was_measured_is_told_with_its_seeds(run: Run) -> None:
         "gain: +37.5 pp over its parent: mean validation accuracy under 2 fresh seeds, above it"
         " under 2",
         "gain: +37.5 pp over plain-a, the best baseline: mean validation accuracy under the same",
-        "again: deltanas-evaluate THIS_FILE seed=42",
     ):
         assert sentence in text
