@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltanas.cli.evaluate import positive
-from deltanas.cli.exits import ending, visible
+from deltanas.cli.exits import ending
 from deltanas.cli.streams import emit
 from deltanas.records import UserError, is_attempt_id
 from deltanas.report.choosing import Best
+from deltanas.report.formats import visible
 
 if TYPE_CHECKING:
     from deltanas.records import Run

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deltanas.archive.lemur_export import Trained, lemur_files, lemur_name
-from deltanas.cli.exits import visible
 from deltanas.cli.streams import emit
 from deltanas.records import Attempt, Run, UserError
 from deltanas.report.diffs import lineage, parents_of
+from deltanas.report.formats import visible
 from deltanas.report.provenance import recipe_of
 
 _INDEX = "deltanas.json"  # which network came from which attempts

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from deltanas.cli.exits import visible
 from deltanas.config.schema import Config
 from deltanas.record.lock import is_being_written
 from deltanas.record.store import RunStore, RunStoreError
@@ -24,7 +23,7 @@ from deltanas.records import (
     resume_line,
 )
 from deltanas.report.diffs import best_so_far
-from deltanas.report.formats import dotted
+from deltanas.report.formats import dotted, visible
 from deltanas.report.metrics import is_valid
 
 STORE, SUMMARY, OVERRIDES = "run.sqlite", "summary.json", ".hydra/overrides.yaml"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from deltanas.cli.exits import visible
 from deltanas.cli.streams import silence
+from deltanas.report.formats import visible
 
 PIPED_WIDTH = 100  # columns of a table where there is no terminal to ask
 # control characters but for tab and line feed, and those that turn the direction of writing
