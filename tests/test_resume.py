@@ -80,7 +80,7 @@ def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("table", "enough"), [("baselines", 1), ("attempts", 4), ("retrainings", 2), ("finalists", 1)]
+    ("table", "enough"), [("attempts", 4), ("retrainings", 2), ("finalists", 1)]
 )
 def test_a_run_killed_in_any_stage_ends_with_the_same_rows(
     table: str, enough: int, unkilled: Path, tmp_path: Path
