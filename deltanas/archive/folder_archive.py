@@ -20,12 +20,11 @@ from typing import Any
 
 from deltanas.archive.base import ArchiveError
 from deltanas.archive.builtin_archive import common_recipe
-from deltanas.records import Baseline, Recipe, Scaling
+from deltanas.records import SET_BY_DATASET, Baseline, Recipe, Scaling
 from deltanas.source import fingerprint, strip_comments
 
 _RECIPE = re.compile(r"^[ \t]*#?[ \t]*recipe:?[ \t]+(\{.*\})[ \t]*$", re.MULTILINE)
 _ATTEMPT = re.compile(r"c\d+-s\d+")  # as attempts of a run are called
-_OF_THE_SET = ("image_size", "flip", "scaling", "transform")  # what a recipe has from its data set
 _NAMED = 5  # refused files at most that one message names
 
 # the sentence that says why a source is no network that may train, or None
@@ -142,7 +141,7 @@ def _recipe(text: str, dataset: str, common: Recipe) -> Recipe:
     except ValueError as error:
         raise ValueError(f"its recipe is not JSON: {error}") from error
     if told.pop("dataset", dataset) != dataset:
-        told = {key: value for key, value in told.items() if key not in _OF_THE_SET}
+        told = {key: value for key, value in told.items() if key not in SET_BY_DATASET}
     known = {each.name: each.type for each in fields(Recipe)}
     if unknown := sorted(told.keys() - known):
         raise ValueError(

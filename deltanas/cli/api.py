@@ -118,8 +118,9 @@ def run(overrides: Sequence[str] | str = (), *, directory: Path | str | None = N
     """
     words = [overrides] if isinstance(overrides, str) else list(overrides)
     if directory is not None:
-        quoted = str(Path(directory).absolute()).replace("\\", "\\\\").replace('"', '\\"')
-        words.append(f'hydra.run.dir="{quoted}"')
+        from deltanas.config.overrides import override
+
+        words.append(override("hydra.run.dir", str(Path(directory).absolute())))
     flags = [word for word in words if word.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]} is a flag of the command line; overrides are key=value")

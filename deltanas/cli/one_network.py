@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from deltanas.records import Evaluation, Job, Recipe
+from deltanas.records import SET_BY_DATASET, Evaluation, Job, Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from deltanas.config.schema import Config
     from deltanas.evaluate import Executor, ImageData
-
-SET_BY_DATASET = ("image_size", "flip", "scaling", "transform")  # of a recipe: not the network's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from deltanas.records.enums import (
 )
 from deltanas.records.errors import UserError
 from deltanas.records.networks import (
+    SET_BY_DATASET,
     Baseline,
     Candidate,
     Evaluation,
@@ -45,6 +46,7 @@ from deltanas.records.runs import (
 )
 
 __all__ = [
+    "SET_BY_DATASET",
     "Attempt",
     "Baseline",
     "Candidate",

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from deltanas.records.enums import Loop, Origin, Precision, Scaling, Verdict
 
+# Fields of a recipe that come from its data set, not from its network.
+SET_BY_DATASET = ("image_size", "flip", "scaling", "transform")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:

@@ -105,7 +105,6 @@ def _gains(run: Run, row: Attempt) -> Iterator[str]:
             f"{points(fmean(paired))} over its parent: mean validation accuracy under"
             f" {len(paired)} fresh seeds, above it under {sum(each > 0 for each in paired)}"
         )
-
     yield from _over_baseline(run, row, again)
 
 

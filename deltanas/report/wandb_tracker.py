@@ -32,7 +32,7 @@ class NotStartedError(RuntimeError):
 
 
 class WandbTracker:
-    """Logs a run to Weights & Biases under the names of `names`, with the x axis `cycle`."""
+    """Logs a run to Weights & Biases under the names of `keys`, with the x axis `cycle`."""
 
     def __init__(
         self,

@@ -59,7 +59,8 @@ _STRAY = _words(
     _NON_SCRIPTABLE_REMOTE_MODULE_MODULE _base64 _collections _cuda_bindings_driver
     _cuda_bindings_runtime _cuda_driver _cuda_runtime _drv _hashlib _operator _osp _random _rt
     _thread _warnings argparse ast atexit base64 bisect bltns cProfile colorama contextlib
-    contextvars copyreg csv datetime dis errno fnmatch getpass gzip hashlib heapq json keyword locale logging
+    contextvars copyreg csv datetime dis errno fnmatch getpass gzip hashlib heapq json keyword
+    locale logging
     mlib mock mp operator pprint pstats py_heapq py_operator py_sys python_multiprocessing queue
     re shlex stat statistics stdlib_re string struct sympy sysconfig textwrap time torchgen
     traceback triton typing_extensions unicodedata unittest uuid wintypes zlib

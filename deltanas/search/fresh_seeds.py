@@ -70,13 +70,14 @@ class FreshSeeds:
                 self._known[jobs[found.job_id]] = again
                 advance()
 
-    def validation(self, dataset: str, name: str, purpose: Purpose) -> dict[int, float]:
-        """Return a network's validation accuracies by number of the seed, where it trained."""
+    def raced(self, dataset: str, name: str) -> dict[int, float]:
+        """Return a network's validation accuracies in races, by number of the seed."""
+        keys = ((dataset, name, Purpose.RACE, n) for n in range(self.config.confirm.race))
+        trained = (self._known[key] for key in keys if key in self._known)
         return {
             again.number: again.validation_accuracy
-            for (its_set, its_name, its_purpose, _), again in self._known.items()
-            if (its_set, its_name, its_purpose) == (dataset, name, purpose)
-            and again.validation_accuracy is not None
+            for again in trained
+            if again.validation_accuracy is not None
         }
 
 

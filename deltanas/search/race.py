@@ -48,7 +48,7 @@ class Race:
             title = f"cycle {cycle}: race, seed {number + 1} of {seeds}"
             self.fresh.train(title, Purpose.RACE, entrants, [number])
             for dataset, one in entrants:
-                found = self.fresh.validation(dataset, one.baseline_id, Purpose.RACE)
+                found = self.fresh.raced(dataset, one.baseline_id)
                 self.memory.add_fresh(dataset, one.baseline_id, found)
             left = {
                 name: (slot, row)

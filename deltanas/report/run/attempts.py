@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from deltanas.records import Attempt, Finalist, Purpose, Retraining, Run
-from deltanas.report.confirmation import fresh_gains
+from deltanas.report.confirmation import fresh_gains, improved
 from deltanas.report.diffs import lineage, parents_of
 from deltanas.report.formats import count, decimal, duration, percent, points
 from deltanas.report.run.texts import Runs, Texts, edits
@@ -31,7 +31,7 @@ class Row:
 
 def rows_of(run: Run) -> list[Row]:
     """Return the rows of the table, by cycle and slot."""
-    fresh = fresh_gains(run)
+    fresh, better = fresh_gains(run), set(improved(run))
     families = {
         (used.dataset, used.baseline.baseline_id): used.baseline.family for used in run.baselines
     }
@@ -40,7 +40,7 @@ def rows_of(run: Run) -> list[Row]:
             attempt=attempt,
             family=attempt.family or families.get((attempt.dataset, attempt.parent_id), ""),
             fresh_gain=fmean(gains) if (gains := fresh.get(attempt.attempt_id)) else None,
-            improved=bool(gains) and min(gains or [0.0]) > 0,
+            improved=attempt.attempt_id in better,
         )
         for attempt in run.attempts
     ]

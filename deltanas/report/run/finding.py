@@ -118,7 +118,7 @@ def best_baseline(run: Run, dataset: str) -> tuple[str, float] | None:
     found = [
         (used.baseline.baseline_id, used.baseline.proxy_accuracy)
         for used in run.baselines
-        if used.dataset == dataset and used.origin == "archive"
+        if used.dataset == dataset and used.origin is Origin.ARCHIVE
     ]
     trained = [(name, accuracy) for name, accuracy in found if accuracy is not None]
     return max(trained, key=lambda pair: pair[1], default=None)
