@@ -104,8 +104,11 @@ def noise_ceiling(
 
 
 def _correlation(pairs: Sequence[tuple[float, float, str]], seed: int) -> Correlation:
-    """Return the correlation of (x, y, dataset), ranked within each dataset."""
-    x, y, datasets = zip(*pairs, strict=True) if pairs else ((), (), ())
+    """Return the correlation of (x, y, dataset), ranked within each dataset.
+
+    It does not depend on the order of the pairs, in which they happened to end.
+    """
+    x, y, datasets = zip(*sorted(pairs), strict=True) if pairs else ((), (), ())
     return spearman(x, y, groups=datasets, seed=seed)
 
 

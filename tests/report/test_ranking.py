@@ -83,6 +83,17 @@ def test_the_same_seed_gives_the_same_interval() -> None:
         spearman(x, y[1:], seed=5)
 
 
+def test_the_order_in_which_finalists_end_changes_no_interval(finalists: list[Finalist]) -> None:
+    rng = random.Random(0)
+    (one, *_) = (each for each in finalists if each.final_accuracy is not None)
+    whole = [
+        replace(one, attempt_id=str(n), proxy_accuracy=rng.random(), final_accuracy=rng.random())
+        for n in range(9)
+    ]
+    found = {proxy_fidelity(rng.sample(whole, len(whole)), seed=42) for _ in range(9)}
+    assert len(found) == 1
+
+
 def test_finalists_that_failed_are_left_out(finalists: list[Finalist]) -> None:
     found = proxy_fidelity(finalists, seed=0)
     assert found.rho == pytest.approx(0.8)
